@@ -1,0 +1,1 @@
+"""Sidereal: the code that every Lambda function of the bundle shares."""

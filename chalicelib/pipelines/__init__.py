@@ -1,0 +1,1 @@
+"""The programs that jobs run. Imported by job functions only, one class at a time."""

@@ -1,0 +1,214 @@
+"""What the author of a pipeline writes and is given.
+
+The author interface is that of tom_education's pipelines, so that an existing class moves over by changing its imports.
+This module imports nothing heavy: the API reads `flags` and `allowed_suffixes` from the classes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+
+class AsyncError(Exception):
+    """Raised by a pipeline that knows why it cannot go on; the text becomes the failure message and is not retried."""
+
+
+class DataProduct:
+    """Marks an output that is kept as a data product."""
+
+
+class ReducedDatum:
+    """Marks an output that is kept as measured values."""
+
+
+@dataclass(frozen=True)
+class PipelineOutput:
+    """One file that a pipeline has made.
+
+    Parameters
+    ----------
+    path : path
+        The file; it lies in the `tmpdir` that `do_pipeline` was given.
+    output_type : type
+        `DataProduct` or `ReducedDatum`.
+    data_product_type : str
+        The kind of product, ``"timelapse"``, ``"plot"``, ...; ``""`` for none.
+    data : object
+        What goes with the file: for a timelapse ``{"frames": 71}``.
+    """
+
+    path: str | Path
+    output_type: type = DataProduct
+    data_product_type: str = ""
+    data: Any = None
+
+
+class InputFile(Protocol):
+    """One input of a run. The file is fetched when its path is first asked for."""
+
+    name: str
+    """The stored file name, as uploaded."""
+
+    @property
+    def path(self) -> Path:
+        """The local copy; fetched on first use, and again where it was dropped to make room."""
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """The target of a run; `ra` and `dec` in degrees."""
+
+    id: int
+    name: str
+    ra: float | None = None
+    dec: float | None = None
+    extra_fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Reporter(Protocol):
+    """Where a run reports to. Each call raises when the run must stop (cancelled, or taken over by another worker)."""
+
+    def log(self, text: str) -> None:
+        """Append lines to the log of the process."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the run is."""
+        ...
+
+    def update_status(self, status: str) -> None:
+        """Set the status word shown while the run lasts."""
+        ...
+
+
+class InputFiles(Sequence[Any]):
+    """The inputs of a run in the order in which they were named; `all()` as tom_education's authors write it."""
+
+    def __init__(self, files: Iterable[InputFile]) -> None:
+        self._files = tuple(files)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._files[index]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._files)
+
+    def all(self) -> "InputFiles":
+        """Return all of them: itself."""
+        return self
+
+    def count(self, value: Any = None) -> int:
+        """Return how many there are, or how often `value` is among them."""
+        return len(self._files) if value is None else self._files.count(value)
+
+
+Output = PipelineOutput | tuple[Any, ...]
+
+
+class PipelineProcess:
+    """Base of every pipeline.
+
+    A subclass sets `short_name`, and `allowed_suffixes` and `flags` where it has any, and writes `do_pipeline`.
+
+    Parameters
+    ----------
+    target : Target
+        What was observed.
+    input_files : iterable of InputFile
+        The files to work on.
+    reporter : Reporter
+        Takes log lines, progress and status words.
+    identifier : str
+        The identifier of the process; outputs are named after it.
+    """
+
+    short_name: ClassVar[str] = "pipeline"
+    allowed_suffixes: ClassVar[Sequence[str] | None] = None
+    flags: ClassVar[Mapping[str, Mapping[str, Any]] | None] = None
+
+    def __init__(self, target: Target, input_files: Iterable[InputFile], reporter: Reporter, identifier: str = "") -> None:
+        self.target = target
+        self.input_files = InputFiles(input_files)
+        self.identifier = identifier
+        self._reporter = reporter
+
+    def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
+        """Do the work and return the outputs.
+
+        Parameters
+        ----------
+        tmpdir : Path
+            An empty folder for outputs and scratch files; removed afterwards.
+        **flags : bool
+            One for each entry of `flags`.
+
+        Raises
+        ------
+        AsyncError
+            With a text for the user, when the work cannot be done.
+        """
+        raise NotImplementedError("a pipeline must have a do_pipeline method")
+
+    def run(self, tmpdir: Path, flags: Mapping[str, bool]) -> list[PipelineOutput]:
+        """Check the inputs, do the work, and return the outputs in one form.
+
+        Raises
+        ------
+        AsyncError
+            If there are no inputs, one has a wrong suffix, or the pipeline says so itself.
+        """
+        if not self.input_files:
+            raise AsyncError("No input files to process")
+        self.check_suffixes()
+        known = {name: bool(flags.get(name, False)) for name in self.flags or {}}
+        return [as_output(output) for output in self.do_pipeline(tmpdir, **known) or ()]
+
+    def check_suffixes(self) -> None:
+        """Refuse the run if an input has none of `allowed_suffixes`, in upper or lower case."""
+        for file in self.input_files:
+            if not self.allows(file.name):
+                raise AsyncError(self.suffix_message(file.name))
+
+    @classmethod
+    def allows(cls, name: str) -> bool:
+        """Say whether a file of this name may be an input."""
+        suffixes = cls.allowed_suffixes
+        return suffixes is None or name.lower().endswith(tuple(suffix.lower() for suffix in suffixes))
+
+    @classmethod
+    def suffix_message(cls, name: str) -> str:
+        """Return the text that refuses a file of this name."""
+        allowed = ", ".join(cls.allowed_suffixes or ())
+        return f"Error running pipeline File '{name}' does not end an allowed filename suffix ({allowed})"
+
+    def log(self, text: str, end: str = "\n") -> None:
+        """Append a line to the log that users see."""
+        self._reporter.log(text + end)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say that `done` of `total` steps are finished; also the point at which a cancelled run stops."""
+        self._reporter.progress(done, total)
+
+    def update_status(self, status: str) -> None:
+        """Set the status word that users see while the pipeline runs."""
+        self._reporter.update_status(status)
+
+
+def as_output(output: Output) -> PipelineOutput:
+    """Return an output in its one form; plain tuples may leave out what has a default.
+
+    Raises
+    ------
+    AsyncError
+        If it is neither a `PipelineOutput` nor a tuple of one to four members.
+    """
+    if isinstance(output, PipelineOutput):
+        return output
+    if isinstance(output, tuple) and 1 <= len(output) <= 4:
+        return PipelineOutput(*output)
+    raise AsyncError("A pipeline output must be a PipelineOutput or a tuple of path, type, product type and data")

@@ -1,0 +1,46 @@
+"""Status words of productions and processes, and the moves a process may make."""
+
+from enum import StrEnum
+
+PIPELINE_NAMES = ("bilby", "rift", "bayeswave", "lalinference")
+"""The analysis programs that a production may name, in lower case (asimov REST API, Create Production)."""
+
+FIRST_PRODUCTION_STATUS = "ready"
+
+PRODUCTION_STATUSES = (
+    "ready",
+    "wait",
+    "running",
+    "processing",
+    "finished",
+    "uploading",
+    "uploaded",
+    "complete",
+    "stuck",
+    "restart",
+    "stop",
+    "stopped",
+    "cancelled",
+    "manual",
+    "review",
+    "reviewed",
+    "review_failed",
+)
+"""asimov's vocabulary for the status of a production; stored and answered in lower case."""
+
+
+class ProcessStatus(StrEnum):
+    """The fixed status words of a process. A running pipeline may set any other text in between."""
+
+    PENDING = "pending"
+    CREATED = "created"
+    FAILED = "failed"
+
+
+TERMINAL_STATUSES = (ProcessStatus.CREATED, ProcessStatus.FAILED)
+"""A process in one of these has ended; only `retry` moves it on, and only from `failed`."""
+
+
+def is_terminal(status: str) -> bool:
+    """Say whether a process with this status has ended."""
+    return status in TERMINAL_STATUSES
