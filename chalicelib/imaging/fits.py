@@ -1,0 +1,231 @@
+"""Read one frame: which HDU holds the image, when it was taken, and its pixels."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from fitsio.fitslib import FITS
+
+from chalicelib.imaging.dates import find_observation_time
+from chalicelib.imaging.headers import BLOCK_BYTES, DamagedFileError, FrameError, Hdu, padded, walk_hdus
+
+NO_DATE = "could not find observation date in FITS header 'DATE-OBS'"
+
+# fitsio has no type hints.
+_open_fits: Callable[[str], Any] = FITS
+
+# Larger than any single detector in use; keeps a small file that claims a huge image from filling the memory.
+MAX_PIXELS = 250_000_000
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+# Images that go with an image: masks, weights, errors. Taken only if there is nothing else.
+_COMPANIONS = {"BPM", "MASK", "DQ", "ERR", "ERROR", "VAR", "VARIANCE", "WHT", "WEIGHT", "IVAR", "UNCERT"}
+
+# Every other character may mean something in cfitsio's extended file names: a[1:100,1:100], a(copy), mem:, a+2, ...
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]{1,500}")
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """What a file says about the frame in it; read without touching its pixels.
+
+    Parameters
+    ----------
+    name : str
+        The file as its owner knows it.
+    time : datetime
+        Start of the observation; aware, UTC.
+    width_px, height_px : int
+        Lengths along NAXIS1 and NAXIS2.
+    planes : int
+        Number of images of this size behind each other; 1 for a plain image.
+    bitpix : int
+        Bits of a stored pixel, negative for floats: 8, 16, 32, 64, -32, -64.
+    hdu : int
+        Index of the HDU that holds the image; 0 is the primary.
+    data_end : int
+        Offset in bytes behind the image in the file once unzipped.
+    gzipped : bool
+        Whether the whole file is gzip data, whatever its name.
+    """
+
+    name: str
+    time: datetime
+    width_px: int
+    height_px: int
+    planes: int
+    bitpix: int
+    hdu: int
+    data_end: int
+    gzipped: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width_px, self.height_px
+
+
+def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
+    """Find the image of a file and the time it was taken.
+
+    The image is the first HDU whose axes, those of length 1 left aside, are two or more; masks and weights are passed
+    over. The time is that of the image's own header, or else of the first HDU that gives one.
+
+    Parameters
+    ----------
+    path : path
+        A local file: FITS, tile-compressed FITS, or either of them gzipped.
+    name : str, optional
+        How to name it in errors; the file's own name by default.
+
+    Raises
+    ------
+    FrameError
+        If the file is no FITS file, is cut short, holds no image, or gives no time.
+    """
+    shown = path.name if name is None else name
+    try:
+        with _open_unzipped(path) as (stream, gzipped):
+            hdus, image = _find_image(walk_hdus(stream))
+            if image is None:
+                raise FrameError(shown, _why_no_image(hdus, None if gzipped else path.stat().st_size))
+            if not gzipped and path.stat().st_size < image.data_end:
+                raise FrameError(shown, "the file is cut short")
+            axes = image.image_axes
+            pixels = axes[0] * axes[1]
+            if pixels > MAX_PIXELS:
+                raise FrameError(shown, f"an image of {axes[0]} x {axes[1]} pixels is too large")
+            time = find_observation_time(image.keywords)
+            others = (found for hdu in hdus if (found := find_observation_time(hdu.keywords)))
+            time = time or next(others, None)
+            if time is None:
+                raise FrameError(shown, NO_DATE)
+            planes = int(np.prod(axes[2:], dtype=np.int64))
+            return FrameHeader(
+                shown, time, axes[0], axes[1], planes, image.bitpix, image.index, image.data_end, gzipped
+            )
+    except DamagedFileError as error:
+        raise FrameError(shown, str(error)) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FrameError(shown, "its gzip data are damaged or cut short") from error
+
+
+def read_pixels(path: Path, header: FrameHeader) -> npt.NDArray[Any]:
+    """Read the image of a file; of several planes the first.
+
+    Parameters
+    ----------
+    path : path
+        The file that `header` was read from.
+    header : FrameHeader
+        Its header.
+
+    Returns
+    -------
+    ndarray, shape (height_px, width_px)
+        In the type the file stores them in, scaling applied; row 0 is FITS row 1. Bad pixels of floats are NaN.
+
+    Raises
+    ------
+    FrameError
+        If the pixels are damaged.
+    """
+    try:
+        with _cfitsio_path(path, header) as plain, _open_fits(plain) as fits:
+            hdu = fits[header.hdu]
+            if header.planes == 1:
+                pixels = hdu.read()
+            else:
+                lead = len(hdu.get_dims()) - 2
+                pixels = hdu[(*(slice(0, 1) for _ in range(lead)), slice(None), slice(None))]
+            return cast(npt.NDArray[Any], pixels.reshape(header.height_px, header.width_px))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FrameError(header.name, "its gzip data are damaged or cut short") from error
+    except (OSError, ValueError, RuntimeError, TypeError, IndexError) as error:
+        # fitsio raises all of these for damaged data; its texts are dumps of cfitsio's error stack.
+        raise FrameError(header.name, "its pixels cannot be read, the file is damaged") from error
+
+
+def _find_image(walk: Iterator[Hdu]) -> tuple[list[Hdu], Hdu | None]:
+    """Return the HDUs read on the way and the image's; reads on behind the image only if no time was found so far."""
+    hdus: list[Hdu] = []
+    image: Hdu | None = None
+    fallback: Hdu | None = None
+    try:
+        for hdu in walk:
+            hdus.append(hdu)
+            if image is None and len(hdu.image_axes) >= 2:
+                if hdu.name not in _COMPANIONS:
+                    image = hdu
+                elif fallback is None:
+                    fallback = hdu
+            if image is not None and any(find_observation_time(seen.keywords) for seen in hdus):
+                break
+    except (DamagedFileError, EOFError, zlib.error):
+        # Damage behind the image does not make the image unusable.
+        if image is None and fallback is None:
+            raise
+    return hdus, image or fallback
+
+
+def _why_no_image(hdus: list[Hdu], file_bytes: int | None) -> str:
+    if file_bytes is not None and file_bytes < hdus[-1].data_end:
+        return "the file is cut short"
+    if any(hdu.data_bytes for hdu in hdus):
+        return "it holds no image, only tables or other data"
+    return "it holds no image, only a header"
+
+
+@contextmanager
+def _open_unzipped(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
+    with path.open("rb") as stream:
+        gzipped = stream.read(2) == _GZIP_MAGIC
+        stream.seek(0)
+        if gzipped:
+            with gzip.GzipFile(fileobj=stream) as unzipped:
+                yield cast(BinaryIO, unzipped), True
+        else:
+            yield stream, False
+
+
+@contextmanager
+def _cfitsio_path(path: Path, header: FrameHeader) -> Iterator[str]:
+    """Give a path that cfitsio takes as it stands, to a file that holds whole blocks up to the end of the image.
+
+    cfitsio answers nonsense for gzip data that are cut short, so they are unzipped here, with their checks, and no
+    further than the image reaches. It also refuses an image whose last block is not filled up, which is harmless.
+    """
+    absolute = str(path.absolute())
+    whole = header.gzipped or path.stat().st_size < padded(header.data_end)
+    if not whole and _PLAIN_PATH.fullmatch(absolute) and ".imh" not in absolute.lower():
+        yield absolute
+        return
+    with TemporaryDirectory(prefix="frame-") as folder:
+        plain = Path(folder, "frame.fits")
+        if whole:
+            with _open_unzipped(path) as (stream, _), plain.open("wb") as copy:
+                _copy(stream, copy, header.data_end)
+        else:
+            plain.symlink_to(absolute)
+        yield str(plain)
+
+
+def _copy(stream: BinaryIO, copy: BinaryIO, length: int) -> None:
+    left = length
+    while left:
+        data = stream.read(min(left, 256 * BLOCK_BYTES))
+        if not data:
+            raise EOFError
+        copy.write(data)
+        left -= len(data)
+    copy.write(bytes(padded(length) - length))

@@ -1,0 +1,94 @@
+"""Write an animated gif frame by frame, so that memory does not grow with the number of frames."""
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.GifImagePlugin import getdata
+
+_COLOURS = 256
+
+# Browsers play anything shorter at 10 frames per second.
+_SHORTEST_DELAY_CS = 2
+_LONGEST_DELAY_CS = 65535
+
+
+def grey_palette(levels: int) -> bytes:
+    """Return a palette of `levels` greys from black to white, red, green and blue of each in turn."""
+    return bytes(255 * level // (levels - 1) for level in range(levels) for _ in range(3))
+
+
+class GifWriter:
+    """A gif that plays for ever, every frame complete, all with one palette (CompuServe GIF89a specification).
+
+    Use as a context manager; the file is whole when the context ends. Without any frame no valid gif comes out.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+    fps : float
+        Frames per second, above 0. A gif counts in hundredths of a second: 30 becomes 33.3; 50 is the most.
+    palette : sequence of int
+        Red, green, blue from 0 to 255 of up to 256 colours.
+
+    Raises
+    ------
+    ValueError
+        If `fps` is not above 0 or the palette has a wrong length.
+    """
+
+    def __init__(self, path: Path, fps: float, palette: Sequence[int]) -> None:
+        if not fps > 0:
+            raise ValueError(f"fps must be above 0, not {fps}")
+        if len(palette) % 3 or not 0 < len(palette) <= 3 * _COLOURS:
+            raise ValueError("a palette has three values for each of up to 256 colours")
+        self.frames = 0
+        self._delay_cs = round(min(max(100 / fps, _SHORTEST_DELAY_CS), _LONGEST_DELAY_CS))
+        self._palette = bytes(palette).ljust(3 * _COLOURS, b"\0")
+        self._size: tuple[int, int] | None = None
+        self._file = path.open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._file:
+            self._file.write(b";")
+
+    def add(self, indices: npt.NDArray[np.uint8]) -> None:
+        """Append a frame.
+
+        Parameters
+        ----------
+        indices : ndarray, shape (height, width), uint8
+            Index into the palette of every pixel, first row on top.
+
+        Raises
+        ------
+        ValueError
+            If the frame has another size than the first.
+        """
+        height, width = indices.shape
+        if self._size is None:
+            self._size = width, height
+            self._file.write(self._header(width, height))
+        if self._size != (width, height):
+            raise ValueError(f"a frame of {width} x {height} in a gif of {self._size[0]} x {self._size[1]}")
+        # Graphic control extension: the frame stays until the next covers it; no transparency.
+        self._file.write(struct.pack("<3sBHBB", b"!\xf9\x04", 0x04, self._delay_cs, 0, 0))
+        # Image descriptor, then the pixels packed in C.
+        self._file.writelines(getdata(Image.fromarray(np.ascontiguousarray(indices))))
+        self.frames += 1
+
+    def _header(self, width: int, height: int) -> bytes:
+        # 0xF7: one palette for all frames, 8 bits per colour, 256 colours. The loop count 0 means for ever.
+        screen = struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF7, 0, 0)
+        return screen + self._palette + b"!\xff\x0bNETSCAPE2.0" + struct.pack("<BBHB", 3, 1, 0, 0)
