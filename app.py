@@ -1,0 +1,18 @@
+"""The Chalice app: the blueprints of both APIs and of the jobs. Each function of the bundle starts from here."""
+
+import os
+
+from chalice import Chalice
+
+from chalicelib.handlers import auth, events, health, productions
+
+app = Chalice(app_name="sidereal", configure_logs=False)
+app.debug = False
+app.api.binary_types.append("multipart/form-data")
+
+for module in (health, events, productions):
+    app.register_blueprint(module.blueprint)
+
+if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+    # A deployed stage without keys refuses to start; `chalice package` and tests import this module without any.
+    auth.require_configured()

@@ -1,0 +1,221 @@
+"""From API Gateway to a view and back: the one dispatcher that every route goes through.
+
+A route is registered for every method, so that 405, CORS preflights and errors are answered by us, in the published shapes,
+and alike on API Gateway, under `chalice local` and behind a WSGI server. Chalice's own content-type check and CORS are off.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.metrics import MetricUnit
+from chalice import Blueprint
+from chalice.app import Request as ChaliceRequest
+from chalice.app import Response as ChaliceResponse
+
+from chalicelib.errors import MalformedBodyError, NotFoundError, SiderealError, TooLargeError, UnsupportedMediaTypeError
+from chalicelib.handlers import auth
+from chalicelib.handlers.body import Form, parse_json_object, parse_multipart
+from chalicelib.handlers.replies import Family, Reply
+from chalicelib.observability import logger, metrics
+from chalicelib.settings import get_settings
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+READING = ("GET", "HEAD", "OPTIONS")
+_ID = re.compile(r"[0-9]{1,15}")
+
+
+@dataclass
+class Request:
+    """One HTTP request as views see it.
+
+    Parameters
+    ----------
+    raw : chalice.app.Request
+        What Chalice made of the event.
+    params : dict of str
+        The path parameters, decoded.
+    user : str
+        Who sent a writing request; "" for a reading one.
+    """
+
+    raw: ChaliceRequest
+    params: dict[str, str]
+    user: str = ""
+    query: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.query = {key: str(value) for key, value in (self.raw.query_params or {}).items()}
+
+    @cached_property
+    def content_type(self) -> str:
+        """The media type of the body in lower case, without parameters."""
+        return str(self.raw.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    @property
+    def is_multipart(self) -> bool:
+        """Whether the body is a multipart form."""
+        return self.content_type == "multipart/form-data"
+
+    @property
+    def body(self) -> bytes:
+        """The body as it came."""
+        raw = self.raw.raw_body
+        return raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else bytes(raw)
+
+    def json_object(self) -> dict[str, Any]:
+        """Return the body, which must be one JSON object.
+
+        Raises
+        ------
+        UnsupportedMediaTypeError, MalformedBodyError, InvalidInputError
+            If the body is of another kind, broken, or holds something that cannot be kept.
+        """
+        if not self.body:
+            raise MalformedBodyError("the body is empty")
+        if self.content_type and not re.fullmatch(r"application/(.+\+)?json", self.content_type):
+            raise UnsupportedMediaTypeError(f'Unsupported media type "{self.content_type}" in request.')
+        return parse_json_object(self.body)
+
+    def form(self) -> Form:
+        """Return the multipart form that the body holds."""
+        return parse_multipart(self.body, str(self.raw.headers.get("content-type", "")))
+
+    def id(self, name: str) -> int:
+        """Return the path parameter `name` as the integer id of a record.
+
+        Raises
+        ------
+        NotFoundError
+            If it is no such number: no record can have that id.
+        """
+        text = self.params[name]
+        if not _ID.fullmatch(text):
+            raise NotFoundError("Not found.")
+        return int(text)
+
+    @property
+    def base_url(self) -> str:
+        """The address of this deployment with its stage, without a slash at the end."""
+        context = self.raw.context
+        headers = self.raw.headers
+        host = headers.get("host") or context.get("domainName") or "localhost"
+        scheme = headers.get("x-forwarded-proto", "https").partition(",")[0].strip()
+        return f"{scheme}://{host}{self.stage_prefix}"
+
+    @property
+    def stage_prefix(self) -> str:
+        """What API Gateway puts before every path of a stage: `/dev`; "" on a custom domain and on a laptop."""
+        context = self.raw.context
+        segments = str(context.get("path", "")).strip("/").split("/")
+        resource = str(context.get("resourcePath", "")).strip("/")
+        stage = str(context.get("stage", ""))
+        # requestContext.path carries the stage on API Gateway's own domain names only; resourcePath never does.
+        is_staged = segments[0] == stage and len(segments) > len(resource.split("/") if resource else [])
+        return f"/{stage}" if stage and is_staged else ""
+
+
+View = Callable[[Request], Reply]
+
+
+class Router:
+    """Registers views on a blueprint, all answering in one family of replies.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        Where Chalice finds the routes.
+    family : Family
+        How errors are worded.
+    """
+
+    def __init__(self, blueprint: Blueprint, family: Family) -> None:
+        self._blueprint = blueprint
+        self._family = family
+
+    def add(self, path: str, *, open_methods: tuple[str, ...] = READING, **views: View) -> None:
+        """Answer `path` with one view for each method: `router.add("/events", GET=list_events, POST=create_event)`.
+
+        Methods outside `open_methods` need a bearer token.
+        """
+        allowed = ", ".join([*(m for m in METHODS if m in views or (m == "HEAD" and "GET" in views)), "OPTIONS"])
+
+        def handle(**params: str) -> ChaliceResponse:
+            raw = self._blueprint.current_request
+            started = time.perf_counter()
+            reply = self._answer(raw, params, views, allowed, open_methods)
+            return _to_chalice(raw, reply, path, time.perf_counter() - started)
+
+        handle.__name__ = re.sub(r"\W+", "_", path).strip("_") or "root"
+        self._blueprint.route(path, methods=METHODS, content_types=[], cors=False)(handle)
+
+    def _answer(
+        self, raw: ChaliceRequest, params: dict[str, str], views: dict[str, View], allowed: str, open_methods: tuple[str, ...]
+    ) -> Reply:
+        logger.append_keys(request_id=_request_id(raw), method=raw.method)
+        if raw.method == "OPTIONS":
+            return Reply(None, 204, {"Allow": allowed})
+        view = views.get("GET" if raw.method == "HEAD" else raw.method)
+        if view is None:
+            return self._family.method_not_allowed(raw.method, allowed)
+        try:
+            # API Gateway leaves path parameters encoded, the emulator decodes them; no name holds a percent sign, so
+            # decoding what is decoded already changes nothing.
+            request = Request(raw, {name: unquote(value) for name, value in params.items()})
+            if raw.method not in open_methods:
+                request.user = auth.require_user(raw.headers.get("authorization"))
+            limit = get_settings().max_body_bytes
+            if len(request.body) > limit:
+                raise TooLargeError(
+                    f"The request body has {len(request.body)} bytes; at most {limit} are taken. "
+                    "Larger files go through a presigned upload."
+                )
+            return view(request)
+        except SiderealError as error:
+            return self._family.error(error)
+        except Exception:  # noqa: BLE001 - the border: whatever is wrong inside, the caller gets a fixed text
+            logger.exception("request failed")
+            return self._family.unknown_error(_request_id(raw))
+
+
+def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) -> ChaliceResponse:
+    headers = {"Content-Type": "application/json", "X-Request-Id": _request_id(raw), **reply.headers, **_cors(raw)}
+    if reply.body is None:
+        del headers["Content-Type"]
+    logger.info("request", extra={"route": path, "status": reply.status, "seconds": round(seconds, 4)})
+    metrics.add_dimension("route", path)
+    metrics.add_metric("Requests", MetricUnit.Count, 1)
+    metrics.add_metric("RequestSeconds", MetricUnit.Seconds, seconds)
+    if reply.status >= 500:
+        metrics.add_metric("Errors", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+    logger.remove_keys(["request_id", "method"])
+    body = "" if raw.method == "HEAD" else reply.text()
+    return ChaliceResponse(body, headers=headers, status_code=reply.status)
+
+
+def _cors(raw: ChaliceRequest) -> dict[str, str]:
+    origin = raw.headers.get("origin")
+    if not origin:
+        return {}
+    allowed = auth.allowed_origins()
+    if "*" not in allowed and origin not in allowed:
+        return {"Vary": "Origin"}
+    headers = {
+        "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
+        "Access-Control-Expose-Headers": "Location, Retry-After, X-Request-Id",
+        "Vary": "Origin",
+    }
+    if raw.method == "OPTIONS":
+        headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        headers["Access-Control-Max-Age"] = "600"
+    return headers
+
+
+def _request_id(raw: ChaliceRequest) -> str:
+    return str(raw.context.get("requestId") or getattr(raw.lambda_context, "aws_request_id", ""))

@@ -1,0 +1,60 @@
+"""Events: triggers such as GW150914 (asimov REST API, Events)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from chalicelib.models.names import Name
+from chalicelib.models.productions import Production
+
+LongText = Annotated[str, Field(max_length=4096)]
+
+
+class EventInput(BaseModel):
+    """Body of Create Event."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+    name: Name
+    repository: LongText | None = None
+    working_directory: LongText | None = Field(
+        None, validation_alias=AliasChoices("working_directory", "working directory")
+    )
+    meta: dict[str, Any] = {}
+
+
+class EventChange(BaseModel):
+    """Body of Update Event; what is absent stays. What only the server sets may be there, and is ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+    repository: LongText | None = None
+    working_directory: LongText | None = Field(
+        None, validation_alias=AliasChoices("working_directory", "working directory")
+    )
+    meta: dict[str, Any] = {}
+    name: Any = None
+    productions: Any = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as it is kept."""
+
+    name: str
+    working_directory: str
+    created: str
+    repository: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    production_names: frozenset[str] = frozenset()
+
+    def public(self, productions: Sequence[Production]) -> dict[str, Any]:
+        """Return the published form."""
+        answer: dict[str, Any] = {"name": self.name, "working directory": self.working_directory}
+        if self.repository is not None:
+            answer["repository"] = self.repository
+        answer["productions"] = [production.summary() for production in productions]
+        answer["meta"] = self.meta
+        return answer

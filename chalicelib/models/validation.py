@@ -1,0 +1,85 @@
+"""From pydantic's findings to the field errors of the two published APIs."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from chalicelib.errors import FieldError, InvalidInputError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# pydantic's name for a fault -> the words and the name under which the asimov document's clients know it
+_ASIMOV = {
+    "missing": ("field required", "value_error.missing"),
+    "extra_forbidden": ("extra fields not permitted", "value_error.extra"),
+    "string_type": ("str type expected", "type_error.str"),
+    "dict_type": ("value is not a valid dict", "type_error.dict"),
+    "list_type": ("value is not a valid list", "type_error.list"),
+}
+# ... and the words of Django REST framework, which the telescope API's clients know
+_TELESCOPE = {
+    "missing": "This field is required.",
+    "extra_forbidden": "Unknown field.",
+    "string_type": "Not a valid string.",
+    "string_too_short": "This field may not be blank.",
+    "int_type": "A valid integer is required.",
+    "int_parsing": "A valid integer is required.",
+    "int_from_float": "A valid integer is required.",
+    "float_type": "A valid number is required.",
+    "float_parsing": "A valid number is required.",
+    "finite_number": "A valid number is required.",
+    "bool_type": "Must be a valid boolean.",
+    "bool_parsing": "Must be a valid boolean.",
+    "dict_type": 'Expected a dictionary of items.',
+    "list_type": "Expected a list of items.",
+}
+
+
+def validate_asimov(model: type[Model], body: dict[str, Any]) -> Model:
+    """Return `body` as a `model`.
+
+    Raises
+    ------
+    InvalidInputError
+        With one `FieldError` for each fault, worded as the asimov document words them.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise InvalidInputError([_asimov_fault(fault) for fault in _faults(error)]) from None
+
+
+def validate_telescope(model: type[Model], body: dict[str, Any]) -> Model:
+    """Return `body` as a `model`; faults are worded as Django REST framework words them.
+
+    Raises
+    ------
+    InvalidInputError
+        With one `FieldError` for each fault.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise InvalidInputError([_telescope_fault(fault) for fault in _faults(error)]) from None
+
+
+def _faults(error: ValidationError) -> list[Any]:
+    # The caller's input is not repeated in the answer.
+    return list(error.errors(include_url=False, include_context=False, include_input=True))
+
+
+def _asimov_fault(fault: Any) -> FieldError:
+    if fault["input"] is None and fault["type"].endswith("_type"):
+        return FieldError(fault["loc"], "none is not an allowed value", "type_error.none.not_allowed")
+    msg, kind = _ASIMOV.get(fault["type"], (_plain(fault), f"value_error.{fault['type']}"))
+    return FieldError(fault["loc"], msg, "value_error" if fault["type"] == "value_error" else kind)
+
+
+def _telescope_fault(fault: Any) -> FieldError:
+    if fault["input"] is None and fault["type"].endswith("_type"):
+        return FieldError(fault["loc"], "This field may not be null.")
+    return FieldError(fault["loc"], _TELESCOPE.get(fault["type"], _plain(fault)))
+
+
+def _plain(fault: Any) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")

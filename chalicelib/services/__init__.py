@@ -1,0 +1,1 @@
+"""Rules that span records or systems. No Chalice and no boto3 here."""

@@ -1,0 +1,53 @@
+"""The AWS clients, made on first use: importing boto3 costs a cold start a third of a second."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the DynamoDB client; requests are small, so a slow answer is given up early and asked for again."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "dynamodb", config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+    )
+
+
+@cache
+def s3() -> "S3Client":
+    """Return the S3 client; it signs with version 4 and names the bucket in the path, as local endpoints need it."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=2,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 4},
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+    )
+    return boto3.client("s3", config=config)
+
+
+@cache
+def sqs() -> "SQSClient":
+    """Return the SQS client."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "sqs", config=Config(connect_timeout=2, read_timeout=25, retries={"mode": "standard", "max_attempts": 4})
+    )
+
+
+def forget() -> None:
+    """Drop the clients, so that the next use makes new ones; for tests and forked workers."""
+    for maker in (dynamodb, s3, sqs):
+        maker.cache_clear()

@@ -1,0 +1,172 @@
+"""Events: `pk=EVENT#<name>, sk=EVENT` in the ledger table."""
+
+from typing import Any
+
+from chalicelib.errors import ConflictError, NotFoundError
+from chalicelib.models.events import Event
+from chalicelib.models.productions import Production
+from chalicelib.settings import get_settings
+from chalicelib.storage import lists, productions, requests
+from chalicelib.storage.freeform import change_record, check_free_form_size, pack, unpack
+from chalicelib.storage.requests import ConditionFailedError, Key, Write
+
+LIST = "EVENTS"
+MAX_TOGETHER = 90
+"""Productions that go in one transaction with their event; DynamoDB takes 100 actions."""
+
+
+def key(name: str) -> Key:
+    """Return the key of an event."""
+    return {"pk": f"EVENT#{name}", "sk": "EVENT"}
+
+
+def create(event: Event) -> None:
+    """Keep a new event. One transaction (condition: no event of this name; it joins the list of all).
+
+    Raises
+    ------
+    ConflictError
+        If there is one of this name.
+    InvalidInputError
+        If `meta` is too large.
+    """
+    packed = pack(event.meta)
+    check_free_form_size("meta", packed)
+    values = {
+        "name": event.name,
+        "working_directory": event.working_directory,
+        "repository": event.repository,
+        "created": event.created,
+        "meta": packed,
+    }
+
+    def writes_at(place: lists.Place) -> list[Write]:
+        return [requests.put(_table(), key(event.name), values | place._asdict(), "attribute_not_exists(pk)")]
+
+    try:
+        lists.join(_table(), LIST, f"{event.created}#{event.name}", writes_at)
+    except ConditionFailedError:
+        raise ConflictError("Event already exists") from None
+
+
+def get(name: str) -> tuple[Event, list[Production]]:
+    """Return an event and its productions in creation order. One Query of its partition per MB.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such event.
+    """
+    event: Event | None = None
+    found: list[Production] = []
+    for item in requests.query(_table(), f"EVENT#{name}"):
+        if item["sk"] == "EVENT":
+            event = from_record(item)
+        else:
+            found.append(productions.from_record(item))
+    if event is None:
+        raise NotFoundError("Event not found")
+    return event, sorted(found, key=lambda production: (production.created, production.name))
+
+
+def read_page(limit: int, cursor: str | None, max_bytes: int) -> tuple[list[tuple[Event, list[Production]]], str | None]:
+    """Return events in creation order with their productions, and the cursor of the next page.
+
+    One Query per bucket touched, and one BatchGetItem per hundred productions.
+    """
+    page = lists.read(_table(), LIST, limit, cursor, max_bytes)
+    events = [from_record(item) for item in page.items]
+    of_event = productions.get_many([(event.name, name) for event in events for name in event.production_names])
+    return [(event, of_event.get(event.name, [])) for event in events], page.next
+
+
+def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
+    """Set attributes of an event and single keys of its `meta`, and return it. One UpdateItem.
+
+    Parameters
+    ----------
+    values : dict
+        New values of `repository` and `working_directory`; None removes.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such event.
+    InvalidInputError
+        If `meta` has too many keys, or the event would grow too large.
+    """
+    write = change_record(_table(), key(name), values, meta)
+    if write is None:
+        item = requests.get(_table(), key(name))
+        if item is None:
+            raise NotFoundError("Event not found")
+        return from_record(item)
+    try:
+        return from_record(requests.run(write))
+    except ConditionFailedError:
+        raise NotFoundError("Event not found") from None
+
+
+def delete(name: str) -> None:
+    """Delete an event with its productions.
+
+    One transaction where there are at most 90 productions; more go in several, the event last, so that an interrupted
+    deletion can be repeated.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such event.
+    """
+    while True:
+        try:
+            requests.run(
+                requests.delete(
+                    _table(),
+                    key(name),
+                    "attribute_exists(pk) AND attribute_not_exists(#names)",
+                    names={"#names": "production_names"},
+                )
+            )
+        except ConditionFailedError as error:
+            if error.item is None:
+                raise NotFoundError("Event not found") from None
+            names = sorted(error.item["production_names"])
+        else:
+            return
+        together = names[:MAX_TOGETHER]
+        if len(names) <= MAX_TOGETHER:
+            ending = requests.delete(
+                _table(), key(name), "#names = :names", names={"#names": "production_names"}, values={":names": set(names)}
+            )
+        else:
+            ending = requests.update(
+                _table(),
+                key(name),
+                "DELETE #names :gone",
+                "attribute_exists(pk)",
+                names={"#names": "production_names"},
+                values={":gone": set(together)},
+            )
+        try:
+            requests.transact([ending, *(requests.delete(_table(), productions.key(name, each)) for each in together)])
+        except ConditionFailedError:
+            continue  # somebody added or deleted a production meanwhile: look again
+        if len(names) <= MAX_TOGETHER:
+            return
+
+
+def from_record(item: dict[str, Any]) -> Event:
+    """Return the event that an item of the table holds."""
+    return Event(
+        name=item["name"],
+        working_directory=item["working_directory"],
+        created=item["created"],
+        repository=item.get("repository"),
+        meta=unpack(item["meta"]),
+        production_names=frozenset(item.get("production_names", ())),
+    )
+
+
+def _table() -> str:
+    return get_settings().ledger_table

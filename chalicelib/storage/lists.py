@@ -1,0 +1,261 @@
+"""Lists that grow without end: members lie in buckets of an index, so that no partition grows past a bucket.
+
+The head of a list (operations table) knows the open bucket and how many joined it. A member joins in the same transaction
+that creates its record: the head's condition makes sure that the bucket is still the open one. When a bucket is full, a
+marker at its end says that the list goes on in the next one; so a reader needs no head.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from chalicelib.errors import InvalidInputError, UnavailableError
+from chalicelib.settings import get_settings
+from chalicelib.storage import requests
+from chalicelib.storage.clients import dynamodb
+from chalicelib.storage.convert import from_item, to_item
+from chalicelib.storage.requests import ConditionFailedError, Write
+from chalicelib.storage.schema import LIST_INDEX
+
+BUCKET_SIZE = 50
+"""Members of a bucket. A page reads one bucket, or two where it crosses a border; the local emulator's time for a page
+grows with the bucket, which is why it is not larger."""
+
+_MARKER = "~"
+_open_buckets: dict[str, int] = {}
+
+
+class Place(NamedTuple):
+    """Where a member stands: the two attributes that put its item into the index."""
+
+    list_pk: str
+    list_sk: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list; the cursors are None at the ends."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+    previous: str | None
+
+
+def place(name: str, bucket: int, order: str) -> Place:
+    """Return the place of a member in a bucket of the list `name`."""
+    return Place(f"{name}#{bucket}", order)
+
+
+def join(table: str, name: str, order: str, writes_at: Callable[[Place], Sequence[Write]]) -> None:
+    """Do the writes that create a member, together with its joining the list. One transaction; two where a bucket is full.
+
+    Parameters
+    ----------
+    table : str
+        The table in which the members lie.
+    name : str
+        The list: ``EVENTS``.
+    order : str
+        Sorts the member within its bucket; must be unique in the list and begin with a letter or digit.
+    writes_at : callable
+        Given the place, returns the writes; the record has the place's two attributes.
+
+    Raises
+    ------
+    ConditionFailedError
+        If a condition of the writes does not hold; `items` and `failed` are in the order of the writes.
+    """
+    bucket = _open_buckets.get(name, 0)
+    for _ in range(requests.CONFLICT_TRIES):
+        writes = list(writes_at(place(name, bucket, order)))
+        try:
+            requests.transact([*writes, _step(name, bucket)])
+        except ConditionFailedError as error:
+            if any(error.failed[: len(writes)]):
+                raise
+            head = error.items[len(writes)] or {"bucket": 0, "size": 0}
+            bucket = head["bucket"]
+            if head["size"] >= BUCKET_SIZE:
+                bucket = _open_next(table, name, bucket)
+            _remember(name, bucket)
+        else:
+            _remember(name, bucket)
+            return
+    raise UnavailableError("Too many records are created at once; try again.")
+
+
+def leave(name: str) -> Write:
+    """Describe that a member leaves the list, for the transaction that deletes its record."""
+    return requests.update(
+        get_settings().operations_table,
+        _head_key(name),
+        "ADD #total :minus",
+        "attribute_exists(pk)",
+        names={"#total": "total"},
+        values={":minus": -1},
+    )
+
+
+def count(name: str) -> int:
+    """Return how many members the list has. One GetItem."""
+    head = requests.get(get_settings().operations_table, _head_key(name))
+    return int(head["total"]) if head else 0
+
+
+def read(table: str, name: str, limit: int, cursor: str | None = None, max_bytes: int | None = None) -> Page:
+    """Return one page of a list in its order. One Query for each bucket that the page touches.
+
+    Parameters
+    ----------
+    limit : int
+        Members at most.
+    cursor : str, optional
+        Where to go on: `next` or `previous` of an earlier page.
+    max_bytes : int, optional
+        A page ends early once its members have about so many bytes.
+
+    Raises
+    ------
+    InvalidInputError
+        If the cursor is not one of this list; names the parameter `next`.
+    """
+    bucket, after, is_forward = _decode(name, cursor) if cursor else (0, None, True)
+    found: list[dict[str, Any]] = []
+    has_more = False
+    size = 0
+    for item in _walk(table, name, bucket, after, is_forward, limit):
+        if len(found) == limit or (max_bytes is not None and found and size > max_bytes):
+            has_more = True
+            break
+        found.append(item)
+        size += len(json.dumps(item, default=str)) if max_bytes is not None else 0
+    if not is_forward:
+        found.reverse()
+    onward = has_more or not is_forward
+    backward = cursor is not None and (is_forward or has_more)
+    return Page(
+        found,
+        _encode(found[-1], is_forward=True) if found and onward else None,
+        _encode(found[0], is_forward=False) if found and backward else None,
+    )
+
+
+def read_all(table: str, name: str) -> Iterator[dict[str, Any]]:
+    """Yield every member in order."""
+    yield from _walk(table, name, 0, None, True, BUCKET_SIZE)
+
+
+def _walk(table: str, name: str, bucket: int, after: str | None, is_forward: bool, limit: int) -> Iterator[dict[str, Any]]:
+    wanted = limit + 1  # one more than asked for tells whether there is a next page
+    while bucket >= 0:
+        is_last = is_forward
+        for item in _query(table, place(name, bucket, after or ""), is_forward, max(1, wanted)):
+            if item["list_sk"] == _MARKER:
+                is_last = False
+            else:
+                wanted -= 1
+                yield item
+        if is_last:
+            return
+        bucket += 1 if is_forward else -1
+        after = None
+
+
+def _query(table: str, at: Place, is_forward: bool, limit: int) -> Iterator[dict[str, Any]]:
+    condition, values = "#pk = :pk", {":pk": at.list_pk}
+    names = {"#pk": "list_pk"}
+    if at.list_sk:
+        condition += f" AND #sk {'>' if is_forward else '<'} :sk"
+        values[":sk"] = at.list_sk
+        names["#sk"] = "list_sk"
+    start: dict[str, Any] = {}
+    while True:
+        answer = dynamodb().query(
+            TableName=table,
+            IndexName=LIST_INDEX,
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=to_item(values),
+            ScanIndexForward=is_forward,
+            Limit=limit,
+            **start,
+        )
+        for item in answer["Items"]:
+            yield from_item(item)
+        is_whole = bool(answer["Items"]) and is_forward and answer["Items"][-1]["list_sk"]["S"] == _MARKER
+        if is_whole or "LastEvaluatedKey" not in answer:
+            return
+        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def _step(name: str, bucket: int) -> Write:
+    """Describe that one more member joins `bucket`, if it is the open one and has room."""
+    condition = "#bucket = :bucket AND #size < :capacity"
+    return requests.update(
+        get_settings().operations_table,
+        _head_key(name),
+        "SET #bucket = :bucket ADD #size :one, #total :one",
+        condition if bucket else f"attribute_not_exists(pk) OR ({condition})",
+        names={"#bucket": "bucket", "#size": "size", "#total": "total"},
+        values={":bucket": bucket, ":capacity": BUCKET_SIZE, ":one": 1},
+    )
+
+
+def _open_next(table: str, name: str, bucket: int) -> int:
+    """Close a full bucket and return the next; whoever comes second finds it done."""
+    marker = place(name, bucket, _MARKER)
+    close = requests.put(table, {"pk": f"LIST#{name}", "sk": f"END#{bucket:08d}"}, marker._asdict())
+    turn = requests.update(
+        get_settings().operations_table,
+        _head_key(name),
+        "SET #bucket = :next, #size = :zero",
+        "#bucket = :bucket",
+        names={"#bucket": "bucket", "#size": "size"},
+        values={":bucket": bucket, ":next": bucket + 1, ":zero": 0},
+    )
+    try:
+        requests.transact([close, turn])
+    except ConditionFailedError as error:
+        head = error.items[1]
+        return int(head["bucket"]) if head else bucket
+    return bucket + 1
+
+
+def _head_key(name: str) -> requests.Key:
+    return {"pk": f"LIST#{name}", "sk": "HEAD"}
+
+
+def _remember(name: str, bucket: int) -> None:
+    if len(_open_buckets) > 10_000:
+        _open_buckets.clear()
+    _open_buckets[name] = bucket
+
+
+def forget() -> None:
+    """Forget which buckets are open; for tests, whose tables come and go."""
+    _open_buckets.clear()
+
+
+def _encode(item: dict[str, Any], *, is_forward: bool) -> str:
+    bucket = int(item["list_pk"].rpartition("#")[2])
+    text = json.dumps([1, bucket, item["list_sk"], is_forward], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode(name: str, cursor: str) -> tuple[int, str, bool]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        version, bucket, order, is_forward = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, binascii.Error):
+        raise _bad_cursor(name) from None
+    shapes = (version == 1, type(bucket) is int and 0 <= bucket < 10**8, isinstance(order, str) and 0 < len(order) <= 1000)
+    if not all(shapes) or type(is_forward) is not bool:
+        raise _bad_cursor(name)
+    return bucket, order, is_forward
+
+
+def _bad_cursor(name: str) -> InvalidInputError:
+    return InvalidInputError.of("next", f"not a cursor of this list ({name.partition('#')[0].lower()})", "value_error.cursor")

@@ -1,0 +1,174 @@
+"""Productions: `pk=EVENT#<event>, sk=PRODUCTION#<name>`, in the partition of their event."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.errors import ConflictError, NotFoundError
+from chalicelib.models.productions import Production
+from chalicelib.settings import get_settings
+from chalicelib.storage import requests
+from chalicelib.storage.freeform import change_record, check_free_form_size, check_size, pack, unpack
+from chalicelib.storage.requests import ConditionFailedError, Key
+
+NAMES = "production_names"
+GRAPH = "graph_version"
+
+
+def key(event_name: str, name: str) -> Key:
+    """Return the key of a production."""
+    return {"pk": f"EVENT#{event_name}", "sk": f"PRODUCTION#{name}"}
+
+
+class GraphChangedError(Exception):
+    """Raised when another production with dependencies was added meanwhile, so that circles must be looked for again."""
+
+
+def create(production: Production, graph_version: int | None = None) -> None:
+    """Keep a new production. One transaction (conditions: its event exists, it does not).
+
+    Parameters
+    ----------
+    graph_version : int, optional
+        For a production with dependencies: the version of the event's graph that was checked for circles.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such event.
+    ConflictError
+        If the event has one of this name.
+    GraphChangedError
+        If the graph is no longer of that version.
+    InvalidInputError
+        If the record is too large.
+    """
+    packed = pack(production.meta)
+    check_size("comment", production.comment)
+    check_free_form_size("meta", packed)
+    event_key = {"pk": f"EVENT#{production.event_name}", "sk": "EVENT"}
+    condition = "attribute_exists(pk)"
+    expression = "ADD #names :name"
+    names = {"#names": NAMES}
+    values: dict[str, Any] = {":name": {production.name}}
+    if graph_version is not None:
+        expression += ", #graph :one"
+        condition += " AND #graph = :seen" if graph_version else " AND attribute_not_exists(#graph)"
+        names["#graph"] = GRAPH
+        values |= {":one": 1} | ({":seen": graph_version} if graph_version else {})
+    record = {
+        "event_name": production.event_name,
+        "name": production.name,
+        "pipeline": production.pipeline,
+        "status": production.status,
+        "comment": production.comment,
+        "dependencies": list(production.dependencies),
+        "created": production.created,
+        "meta": packed,
+    }
+    writes = [
+        requests.update(_table(), event_key, expression, condition, names=names, values=values),
+        requests.put(_table(), key(production.event_name, production.name), record, "attribute_not_exists(pk)"),
+    ]
+    try:
+        requests.transact(writes)
+    except ConditionFailedError as error:
+        if error.failed[1]:
+            raise ConflictError("already exists") from None
+        if error.items[0] is None:
+            raise NotFoundError("Event not found") from None
+        raise GraphChangedError from None
+
+
+def get(event_name: str, name: str) -> Production | None:
+    """Return a production, or None. One GetItem."""
+    item = requests.get(_table(), key(event_name, name))
+    return from_record(item) if item else None
+
+
+def get_many(pairs: Sequence[tuple[str, str]]) -> dict[str, list[Production]]:
+    """Return productions by event name, each list in creation order. One BatchGetItem per hundred."""
+    found: dict[str, list[Production]] = {}
+    for item in requests.get_many(_table(), [key(event, name) for event, name in pairs]):
+        production = from_record(item)
+        found.setdefault(production.event_name, []).append(production)
+    for group in found.values():
+        group.sort(key=lambda production: (production.created, production.name))
+    return found
+
+
+def change(event_name: str, name: str, values: dict[str, Any], meta: dict[str, Any]) -> Production | None:
+    """Set `status`, `comment` and single keys of `meta`, and return the production; None if there is none. One UpdateItem.
+
+    Raises
+    ------
+    InvalidInputError
+        If `meta` has too many keys, or the record would grow too large.
+    """
+    write = change_record(_table(), key(event_name, name), values, meta)
+    if write is None:
+        return get(event_name, name)
+    try:
+        return from_record(requests.run(write))
+    except ConditionFailedError:
+        return None
+
+
+def graph(event_name: str) -> tuple[dict[str, tuple[str, ...]], int]:
+    """Return who depends on whom among the productions of an event, and the version of that graph. One Query per MB.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such event.
+    """
+    edges: dict[str, tuple[str, ...]] = {}
+    version: int | None = None
+    for item in requests.query(
+        _table(), f"EVENT#{event_name}", projection={"#sk": "sk", "#n": "name", "#d": "dependencies", "#g": GRAPH}
+    ):
+        if item["sk"] == "EVENT":
+            version = item.get(GRAPH, 0)
+        else:
+            edges[item["name"]] = tuple(item["dependencies"])
+    if version is None:
+        raise NotFoundError("Event not found")
+    return edges, version
+
+
+def delete(event_name: str, name: str) -> None:
+    """Delete a production. One transaction with its event.
+
+    Raises
+    ------
+    NotFoundError
+        If the event or the production does not exist; the text says which.
+    """
+    event_key = {"pk": f"EVENT#{event_name}", "sk": "EVENT"}
+    writes = [
+        requests.update(
+            _table(), event_key, "DELETE #names :name", "attribute_exists(pk)", names={"#names": NAMES}, values={":name": {name}}
+        ),
+        requests.delete(_table(), key(event_name, name), "attribute_exists(pk)"),
+    ]
+    try:
+        requests.transact(writes)
+    except ConditionFailedError as error:
+        raise NotFoundError("Event not found" if error.failed[0] else "Production not found") from None
+
+
+def from_record(item: dict[str, Any]) -> Production:
+    """Return the production that an item of the table holds."""
+    return Production(
+        event_name=item["event_name"],
+        name=item["name"],
+        pipeline=item["pipeline"],
+        created=item["created"],
+        status=item["status"],
+        comment=item["comment"],
+        dependencies=tuple(item["dependencies"]),
+        meta=unpack(item["meta"]),
+    )
+
+
+def _table() -> str:
+    return get_settings().ledger_table

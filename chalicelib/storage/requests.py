@@ -1,0 +1,227 @@
+"""The DynamoDB requests that all record modules make: each function is one request, with a condition where it writes."""
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.errors import InvalidInputError, UnavailableError
+from chalicelib.storage.clients import dynamodb
+from chalicelib.storage.convert import Item, from_item, to_item
+
+CONFLICT_TRIES = 12
+"""Attempts at a transaction that meets another one on the same item; DynamoDB refuses one of two at once."""
+
+Key = dict[str, Any]
+
+
+class ConditionFailedError(Exception):
+    """Raised when the condition of a write does not hold; `items` has what stood there instead, None for nothing.
+
+    For a transaction there is one entry per action, `failed` tells which of them refused.
+    """
+
+    def __init__(self, items: Sequence[dict[str, Any] | None], failed: Sequence[bool]) -> None:
+        super().__init__("condition failed")
+        self.items = list(items)
+        self.failed = list(failed)
+
+    @property
+    def item(self) -> dict[str, Any] | None:
+        """What stood under the key of a single write."""
+        return self.items[0]
+
+
+@dataclass(frozen=True)
+class Write:
+    """One action: put, update, delete or check; `expression` is the update, `condition` must hold."""
+
+    kind: str
+    table: str
+    key: Key
+    condition: str | None = None
+    expression: str | None = None
+    item: dict[str, Any] | None = None
+    names: Mapping[str, str] | None = None
+    values: Mapping[str, Any] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return boto3's arguments of this action."""
+        arguments: dict[str, Any] = {"TableName": self.table}
+        if self.kind == "Put":
+            arguments["Item"] = to_item({**self.key, **(self.item or {})})
+        else:
+            arguments["Key"] = to_item(self.key)
+        if self.expression:
+            arguments["UpdateExpression"] = self.expression
+        if self.condition:
+            arguments["ConditionExpression"] = self.condition
+            arguments["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        if self.names:
+            arguments["ExpressionAttributeNames"] = dict(self.names)
+        if self.values:
+            arguments["ExpressionAttributeValues"] = to_item(dict(self.values))
+        return arguments
+
+
+def put(table: str, key: Key, item: dict[str, Any], condition: str | None = None, **extra: Any) -> Write:
+    """Describe putting an item; `extra` takes `names` and `values` of the condition."""
+    return Write("Put", table, key, condition, item=item, **extra)
+
+
+def update(table: str, key: Key, expression: str, condition: str, **extra: Any) -> Write:
+    """Describe an update; `extra` takes `names` and `values`."""
+    return Write("Update", table, key, condition, expression, **extra)
+
+
+def delete(table: str, key: Key, condition: str | None = None, **extra: Any) -> Write:
+    """Describe deleting an item."""
+    return Write("Delete", table, key, condition, **extra)
+
+
+def check(table: str, key: Key, condition: str, **extra: Any) -> Write:
+    """Describe a condition on an item that the transaction leaves as it is."""
+    return Write("ConditionCheck", table, key, condition, **extra)
+
+
+def get(table: str, key: Key) -> dict[str, Any] | None:
+    """Return the item under `key`, or None. One consistent GetItem."""
+    item = dynamodb().get_item(TableName=table, Key=to_item(key), ConsistentRead=True).get("Item")
+    return from_item(item) if item else None
+
+
+def get_many(table: str, keys: Sequence[Key]) -> list[dict[str, Any]]:
+    """Return the items that exist among `keys`, in any order. One consistent BatchGetItem per hundred."""
+    found: list[dict[str, Any]] = []
+    waiting = [to_item(key) for key in keys]
+    while waiting:
+        now, waiting = waiting[:100], waiting[100:]
+        answer = dynamodb().batch_get_item(RequestItems={table: {"Keys": now, "ConsistentRead": True}})
+        found.extend(from_item(item) for item in answer["Responses"].get(table, []))
+        waiting.extend(answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
+    return found
+
+
+def query(
+    table: str,
+    pk: str,
+    *,
+    between: tuple[str, str] | None = None,
+    is_forward: bool = True,
+    limit: int | None = None,
+    projection: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the items of one partition in the order of their sort keys. One consistent Query per page of 1 MB or `limit`.
+
+    Parameters
+    ----------
+    between : (str, str), optional
+        Only sort keys in this range, both ends included.
+    limit : int, optional
+        Stop after so many.
+    projection : mapping, optional
+        Placeholder -> attribute, when only these are wanted.
+    """
+    arguments: dict[str, Any] = {
+        "TableName": table,
+        "ConsistentRead": True,
+        "ScanIndexForward": is_forward,
+        "KeyConditionExpression": "#pk = :pk",
+        "ExpressionAttributeNames": {"#pk": "pk", **(projection or {})},
+        "ExpressionAttributeValues": to_item({":pk": pk}),
+    }
+    if between is not None:
+        arguments["KeyConditionExpression"] += " AND #sk BETWEEN :low AND :high"
+        arguments["ExpressionAttributeNames"]["#sk"] = "sk"
+        arguments["ExpressionAttributeValues"] |= to_item({":low": between[0], ":high": between[1]})
+    if projection:
+        arguments["ProjectionExpression"] = ", ".join(projection)
+    left = limit
+    while left is None or left > 0:
+        if left is not None:
+            arguments["Limit"] = left
+        answer = dynamodb().query(**arguments)
+        yield from (from_item(item) for item in answer["Items"])
+        if "LastEvaluatedKey" not in answer:
+            return
+        left = None if left is None else left - len(answer["Items"])
+        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def run(write: Write) -> dict[str, Any]:
+    """Do one write by itself; for an update the new item is returned, for the others the old one or {}.
+
+    Raises
+    ------
+    ConditionFailedError
+        If its condition does not hold.
+    InvalidInputError
+        If the item would grow past what DynamoDB keeps.
+    """
+    from botocore.exceptions import ClientError
+
+    client = dynamodb()
+    arguments = write.arguments()
+    call = {"Put": client.put_item, "Update": client.update_item, "Delete": client.delete_item}[write.kind]
+    arguments["ReturnValues"] = "ALL_NEW" if write.kind == "Update" else "ALL_OLD"
+    try:
+        answer = call(**arguments)  # type: ignore[operator]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            old: Item | None = error.response.get("Item")  # type: ignore[assignment]
+            raise ConditionFailedError([from_item(old) if old else None], [True]) from None
+        _raise_if_too_large(error)
+        raise
+    return from_item(answer.get("Attributes", {}))
+
+
+def transact(writes: Sequence[Write]) -> None:
+    """Do all writes or none. One TransactWriteItems, again where another transaction stood in the way.
+
+    Raises
+    ------
+    ConditionFailedError
+        If a condition does not hold; says which.
+    UnavailableError
+        If others stood in the way every time.
+    """
+    from botocore.exceptions import ClientError
+
+    actions = [{write.kind: write.arguments()} for write in writes]
+    for attempt in range(CONFLICT_TRIES):
+        try:
+            # boto3 adds a token, so that a repeat after a lost answer does not fail on its own writes
+            dynamodb().transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "TransactionInProgressException":
+                _wait(attempt)
+                continue
+            if code != "TransactionCanceledException":
+                _raise_if_too_large(error)
+                raise
+            reasons: list[Any] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+            failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
+            if any(failed):
+                olds = [reason.get("Item") for reason in reasons]
+                raise ConditionFailedError([from_item(old) if old else None for old in olds], failed) from None
+            if not any(reason.get("Code") in ("TransactionConflict", "ThrottlingError") for reason in reasons):
+                _raise_if_too_large(error)
+                raise
+            _wait(attempt)
+        else:
+            return
+    raise UnavailableError("Too many changes of the same record at once; try again.")
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311 - spreads retries, keeps no secret
+
+
+def _raise_if_too_large(error: Any) -> None:
+    text = str(error)
+    if "size" in text and ("exceed" in text or "maximum allowed" in text):
+        raise InvalidInputError.of(
+            "meta", "the record would grow past 400 KB, which is all that can be kept", "value_error.too_large"
+        ) from None
