@@ -170,6 +170,7 @@ def make_frames(
     seed: int = 1,
     *,
     dtype: Literal["uint16", "float32"] = "uint16",
+    compress: bool = True,
     **plan: Any,
 ) -> list[Path]:
     """Write the frames that `plan_field` describes when given the same arguments, one by one.
@@ -182,6 +183,8 @@ def make_frames(
         As for `plan_field`.
     dtype : {"uint16", "float32"}
         Type of the pixels; floats are quantised by the compression, as in the archive.
+    compress : bool
+        Whether to write ``.fits.fz``; otherwise plain ``.fits``, the image in the primary HDU.
     **plan
         The other arguments of `plan_field`.
 
@@ -194,11 +197,11 @@ def make_frames(
     field = plan_field(count, size_px, seed, **plan)
     paths = []
     for number, (truth, pixels) in enumerate(zip(field.frames, render_frames(field, seed), strict=True), start=1):
-        path = folder / f"tst1m001-fa01-{START:%Y%m%d}-{number:04d}-e91.fits.fz"
+        path = folder / f"tst1m001-fa01-{START:%Y%m%d}-{number:04d}-e91.fits{'.fz' if compress else ''}"
         data = np.clip(np.rint(pixels), 0, _SATURATION).astype(np.uint16) if dtype == "uint16" else pixels
         with _open_fits(str(path), "rw", clobber=True) as fits:
             # fitsio puts an empty primary HDU in front of a compressed image.
-            fits.write(data, header=_header(field, truth), extname="SCI", compress="rice")
+            fits.write(data, header=_header(field, truth), extname="SCI", compress="rice" if compress else None)
         paths.append(path)
     return paths
 

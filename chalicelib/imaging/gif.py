@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from PIL.GifImagePlugin import getdata
 
 _COLOURS = 256
 
@@ -84,8 +83,10 @@ class GifWriter:
             raise ValueError(f"a frame of {width} x {height} in a gif of {self._size[0]} x {self._size[1]}")
         # Graphic control extension: the frame stays until the next covers it; no transparency.
         self._file.write(struct.pack("<3sBHBB", b"!\xf9\x04", 0x04, self._delay_cs, 0, 0))
-        # Image descriptor, then the pixels packed in C.
-        self._file.writelines(getdata(Image.fromarray(np.ascontiguousarray(indices))))
+        # Image descriptor: the whole screen, no palette of its own; then the bits of a pixel and the packed pixels.
+        self._file.write(struct.pack("<sHHHHBB", b",", 0, 0, width, height, 0, 8))
+        self._file.write(Image.fromarray(np.ascontiguousarray(indices)).tobytes("gif", "L"))
+        self._file.write(b"\0")
         self.frames += 1
 
     def _header(self, width: int, height: int) -> bytes:

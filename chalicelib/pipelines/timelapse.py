@@ -58,6 +58,7 @@ class TimelapsePipeline(PipelineProcess):
         """
         from chalicelib.imaging.gif import GifWriter, grey_palette
         from chalicelib.imaging.headers import FrameError
+        from chalicelib.imaging.memory import keep_freed_memory
         from chalicelib.imaging.stretch import LEVELS
 
         settings = self.settings()
@@ -67,6 +68,7 @@ class TimelapsePipeline(PipelineProcess):
         self.log("Sorting frames")
         frames = self._sort_frames()
         self._require_frames(len(frames))
+        keep_freed_memory()
         film = Path(tmpdir) / f"t.{settings.timelapse_format}"
         with GifWriter(film, settings.timelapse_fps, grey_palette(LEVELS)) as writer:
             for number, (file, header) in enumerate(frames, start=1):
