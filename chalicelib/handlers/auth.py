@@ -1,7 +1,8 @@
 """Who may write: bearer tokens from the environment, a keys file, or the configuration file (asimov REST API)."""
 
 import hmac
-from configparser import ConfigParser, Error as ConfigParserError
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from functools import cache
 from pathlib import Path
 

@@ -154,7 +154,12 @@ class Router:
         self._blueprint.route(path, methods=METHODS, content_types=[], cors=False)(handle)
 
     def _answer(
-        self, raw: ChaliceRequest, params: dict[str, str], views: dict[str, View], allowed: str, open_methods: tuple[str, ...]
+        self,
+        raw: ChaliceRequest,
+        params: dict[str, str],
+        views: dict[str, View],
+        allowed: str,
+        open_methods: tuple[str, ...],
     ) -> Reply:
         logger.append_keys(request_id=_request_id(raw), method=raw.method)
         if raw.method == "OPTIONS":
@@ -183,7 +188,12 @@ class Router:
 
 
 def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) -> ChaliceResponse:
-    headers = {"Content-Type": "application/json", "X-Request-Id": _request_id(raw), **reply.headers, **_cors(raw)}
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": "application/json",
+        "X-Request-Id": _request_id(raw),
+        **reply.headers,
+        **_cors(raw),
+    }
     if reply.body is None:
         del headers["Content-Type"]
     logger.info("request", extra={"route": path, "status": reply.status, "seconds": round(seconds, 4)})

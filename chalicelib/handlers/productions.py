@@ -88,7 +88,10 @@ class Views:
         router.add(f"/api/v1/events/{{event_name}}/{self.plural}", GET=self.list_of_event)
         router.add(f"/api/v1/{self.plural}/{{event_name}}", POST=self.create)
         router.add(
-            f"/api/v1/{self.plural}/{{event_name}}/{{production_name}}", GET=self.get, PUT=self.update, DELETE=self.delete
+            f"/api/v1/{self.plural}/{{event_name}}/{{production_name}}",
+            GET=self.get,
+            PUT=self.update,
+            DELETE=self.delete,
         )
 
 

@@ -30,7 +30,7 @@ _TELESCOPE = {
     "finite_number": "A valid number is required.",
     "bool_type": "Must be a valid boolean.",
     "bool_parsing": "Must be a valid boolean.",
-    "dict_type": 'Expected a dictionary of items.',
+    "dict_type": "Expected a dictionary of items.",
     "list_type": "Expected a list of items.",
 }
 

@@ -128,6 +128,7 @@ class PipelineProcess:
     """
 
     short_name: ClassVar[str] = "pipeline"
+    runs_on: ClassVar[str] = "pipeline"  # the queue whose function runs it: "timelapse" or "pipeline"
     allowed_suffixes: ClassVar[Sequence[str] | None] = None
     flags: ClassVar[Mapping[str, Mapping[str, Any]] | None] = None
 

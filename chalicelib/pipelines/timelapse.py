@@ -33,6 +33,7 @@ class TimelapsePipeline(PipelineProcess):
     """
 
     short_name = "tl"
+    runs_on = "timelapse"
     allowed_suffixes = (".fits", ".fz", ".fits.gz")
     flags: ClassVar = {
         "crop": {"default": False, "long_name": "Keep only the central part"},

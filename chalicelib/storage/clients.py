@@ -22,7 +22,7 @@ def dynamodb() -> "DynamoDBClient":
 
 @cache
 def s3() -> "S3Client":
-    """Return the S3 client; it signs with version 4 and names the bucket in the path, as local endpoints need it."""
+    """Return the S3 client; it signs links with version 4, which every region takes."""
     import boto3
     from botocore.config import Config
 
@@ -31,7 +31,6 @@ def s3() -> "S3Client":
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 4},
         signature_version="s3v4",
-        s3={"addressing_style": "path"},
     )
     return boto3.client("s3", config=config)
 

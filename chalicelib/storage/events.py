@@ -69,7 +69,9 @@ def get(name: str) -> tuple[Event, list[Production]]:
     return event, sorted(found, key=lambda production: (production.created, production.name))
 
 
-def read_page(limit: int, cursor: str | None, max_bytes: int) -> tuple[list[tuple[Event, list[Production]]], str | None]:
+def read_page(
+    limit: int, cursor: str | None, max_bytes: int
+) -> tuple[list[tuple[Event, list[Production]]], str | None]:
     """Return events in creation order with their productions, and the cursor of the next page.
 
     One Query per bucket touched, and one BatchGetItem per hundred productions.
@@ -137,7 +139,11 @@ def delete(name: str) -> None:
         together = names[:MAX_TOGETHER]
         if len(names) <= MAX_TOGETHER:
             ending = requests.delete(
-                _table(), key(name), "#names = :names", names={"#names": "production_names"}, values={":names": set(names)}
+                _table(),
+                key(name),
+                "#names = :names",
+                names={"#names": "production_names"},
+                values={":names": set(names)},
             )
         else:
             ending = requests.update(

@@ -148,7 +148,9 @@ def read_all(table: str, name: str) -> Iterator[dict[str, Any]]:
     yield from _walk(table, name, 0, None, True, BUCKET_SIZE)
 
 
-def _walk(table: str, name: str, bucket: int, after: str | None, is_forward: bool, limit: int) -> Iterator[dict[str, Any]]:
+def _walk(
+    table: str, name: str, bucket: int, after: str | None, is_forward: bool, limit: int
+) -> Iterator[dict[str, Any]]:
     wanted = limit + 1  # one more than asked for tells whether there is a next page
     while bucket >= 0:
         is_last = is_forward
@@ -251,11 +253,17 @@ def _decode(name: str, cursor: str) -> tuple[int, str, bool]:
         version, bucket, order, is_forward = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
         raise _bad_cursor(name) from None
-    shapes = (version == 1, type(bucket) is int and 0 <= bucket < 10**8, isinstance(order, str) and 0 < len(order) <= 1000)
+    shapes = (
+        version == 1,
+        type(bucket) is int and 0 <= bucket < 10**8,
+        isinstance(order, str) and 0 < len(order) <= 1000,
+    )
     if not all(shapes) or type(is_forward) is not bool:
         raise _bad_cursor(name)
     return bucket, order, is_forward
 
 
 def _bad_cursor(name: str) -> InvalidInputError:
-    return InvalidInputError.of("next", f"not a cursor of this list ({name.partition('#')[0].lower()})", "value_error.cursor")
+    return InvalidInputError.of(
+        "next", f"not a cursor of this list ({name.partition('#')[0].lower()})", "value_error.cursor"
+    )

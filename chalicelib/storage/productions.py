@@ -146,7 +146,12 @@ def delete(event_name: str, name: str) -> None:
     event_key = {"pk": f"EVENT#{event_name}", "sk": "EVENT"}
     writes = [
         requests.update(
-            _table(), event_key, "DELETE #names :name", "attribute_exists(pk)", names={"#names": NAMES}, values={":name": {name}}
+            _table(),
+            event_key,
+            "DELETE #names :name",
+            "attribute_exists(pk)",
+            names={"#names": NAMES},
+            values={":name": {name}},
         ),
         requests.delete(_table(), key(event_name, name), "attribute_exists(pk)"),
     ]

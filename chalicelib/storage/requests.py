@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,12 +94,13 @@ def get(table: str, key: Key) -> dict[str, Any] | None:
 def get_many(table: str, keys: Sequence[Key]) -> list[dict[str, Any]]:
     """Return the items that exist among `keys`, in any order. One consistent BatchGetItem per hundred."""
     found: list[dict[str, Any]] = []
-    waiting = [to_item(key) for key in keys]
+    waiting: list[Any] = [to_item(key) for key in keys]
     while waiting:
         now, waiting = waiting[:100], waiting[100:]
         answer = dynamodb().batch_get_item(RequestItems={table: {"Keys": now, "ConsistentRead": True}})
         found.extend(from_item(item) for item in answer["Responses"].get(table, []))
-        waiting.extend(answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
+        unprocessed: dict[str, Any] = dict(answer.get("UnprocessedKeys", {}))
+        waiting.extend(unprocessed.get(table, {}).get("Keys", []))
     return found
 
 
@@ -163,10 +164,14 @@ def run(write: Write) -> dict[str, Any]:
 
     client = dynamodb()
     arguments = write.arguments()
-    call = {"Put": client.put_item, "Update": client.update_item, "Delete": client.delete_item}[write.kind]
+    calls: dict[str, Callable[..., Any]] = {
+        "Put": client.put_item,
+        "Update": client.update_item,
+        "Delete": client.delete_item,
+    }
     arguments["ReturnValues"] = "ALL_NEW" if write.kind == "Update" else "ALL_OLD"
     try:
-        answer = call(**arguments)  # type: ignore[operator]
+        answer = calls[write.kind](**arguments)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
             old: Item | None = error.response.get("Item")  # type: ignore[assignment]
@@ -201,7 +206,7 @@ def transact(writes: Sequence[Write]) -> None:
             if code != "TransactionCanceledException":
                 _raise_if_too_large(error)
                 raise
-            reasons: list[Any] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+            reasons: list[Any] = error.response.get("CancellationReasons", [])
             failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
             if any(failed):
                 olds = [reason.get("Item") for reason in reasons]

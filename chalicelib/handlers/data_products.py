@@ -1,0 +1,211 @@
+"""Data products: uploads through the API or past it, downloads, groups."""
+
+from dataclasses import replace
+from typing import Any
+
+from chalice import Blueprint
+
+from chalicelib import clock
+from chalicelib.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
+from chalicelib.handlers import paging
+from chalicelib.handlers.body import UploadedFile
+from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.targets import page_of
+from chalicelib.models.data_products import (
+    FITS_FILE,
+    DataProduct,
+    Group,
+    GroupChange,
+    GroupInput,
+    PresignedInput,
+    UploadInput,
+    check_file_name,
+    default_type,
+    folder_of,
+)
+from chalicelib.models.fields import MAX_ID
+from chalicelib.models.validation import validate_telescope
+from chalicelib.services.processes import delete_product as delete_with_file
+from chalicelib.settings import get_settings
+from chalicelib.storage import artefacts, data_products, groups, targets
+
+blueprint = Blueprint(__name__)
+router = Router(blueprint, TELESCOPE)
+
+_FITS_MAGIC = (b"SIMPLE  =", b"\x1f\x8b")
+_MAGIC_BYTES = 16
+
+
+def list_products(request: Request) -> Reply:
+    """List the data products of a target by id."""
+    text = request.query.get("target", "")
+    if not text:
+        raise InvalidInputError.of("target", "This parameter is required.")
+    if not (text.isascii() and text.isdigit()) or int(text) > MAX_ID:
+        raise InvalidInputError.of("target", "A valid integer is required.")
+    limit = paging.limit_of(request, 100)
+    found, total, page = data_products.read_page(int(text), limit, request.query.get("next"))
+    return page_of([product.public() for product in found], total, page, request)
+
+
+def create_product(request: Request) -> Reply:
+    """Upload a file (multipart), or ask for a presigned upload (JSON)."""
+    if request.is_multipart:
+        return _upload(request)
+    given = validate_telescope(PresignedInput, request.json_object())
+    limit = get_settings().max_upload_bytes
+    if given.size > limit:
+        raise InvalidInputError.of("size", f"Ensure this value is less than or equal to {limit}.")
+    product = replace(_new_product(given, given.filename, given.size), is_uploading=True)
+    now = int(clock.now().timestamp())
+    data_products.reserve(product, now + get_settings().upload_lifetime_s, now)
+    return _created(product, request, {"upload": artefacts.upload_form(product.key, product.size)})
+
+
+def complete_product(request: Request) -> Reply:
+    """Say that a presigned upload has been done."""
+    product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
+    if product.is_uploading:
+        size = artefacts.size(product.key)
+        if size is None:
+            raise ConflictError("The file has not been uploaded yet.")
+        if product.data_product_type == FITS_FILE:
+            _check_fits(artefacts.head(product.key, _MAGIC_BYTES))
+        product = data_products.complete(replace(product, size=size))
+    return Reply(product.public())
+
+
+def get_product(request: Request) -> Reply:
+    """Show a data product."""
+    return Reply(data_products.get(request.id("product_id")).public())
+
+
+def delete_product(request: Request) -> Reply:
+    """Delete a data product with its file."""
+    delete_with_file(data_products.get(request.id("product_id")))
+    return Reply(None, 204)
+
+
+def download(request: Request) -> Reply:
+    """Send the caller to the file itself, by a link that lasts for minutes."""
+    key, name = data_products.find_by_address(request.params["folder"], request.params["file_name"])
+    return Reply(None, 302, {"Location": artefacts.download_link(key, name), "Cache-Control": "no-store"})
+
+
+def list_groups(request: Request) -> Reply:
+    """List groups by id."""
+    found, total, page = groups.read_page(paging.limit_of(request, 100), request.query.get("next"))
+    return page_of([group.public() for group in found], total, page, request)
+
+
+def create_group(request: Request) -> Reply:
+    """Create a data product group."""
+    given = validate_telescope(GroupInput, request.json_object())
+    group = Group(groups.next_id(), given.name, clock.to_text(clock.now()))
+    groups.create(group)
+    location = f"{request.stage_prefix}/api/dataproductgroups/{group.id}/"
+    return Reply(group.public([]), 201, {"Location": location})
+
+
+def get_group(request: Request) -> Reply:
+    """Show a group with the ids of its products."""
+    group, members = groups.get(request.id("group_id"))
+    return Reply(group.public(members))
+
+
+def change_group(request: Request) -> Reply:
+    """Rename a group, let products join and leave it."""
+    change = validate_telescope(GroupChange, request.json_object())
+    group_id = request.id("group_id")
+    groups.get(group_id)
+    known = data_products.get_many([*change.add, *change.remove])
+    faults = [
+        FieldError((field,), f'Invalid pk "{each}" - object does not exist.')
+        for field in ("add", "remove")
+        for each in getattr(change, field)
+        if each not in known
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    if change.name:
+        groups.rename(group_id, change.name)
+    groups.add(group_id, change.add)
+    groups.remove(group_id, change.remove)
+    group, members = groups.get(group_id)
+    return Reply(group.public(members))
+
+
+def delete_group(request: Request) -> Reply:
+    """Delete a group; its products stay."""
+    groups.delete(request.id("group_id"))
+    return Reply(None, 204)
+
+
+def _upload(request: Request) -> Reply:
+    form = request.form()
+    files = [file for field, several in form.files.items() if field == "file" for file in several]
+    stray = [field for field in form.files if field != "file"]
+    values: dict[str, Any] = {field: texts if field == "group" else texts[-1] for field, texts in form.fields.items()}
+    if stray:
+        raise InvalidInputError([FieldError((field,), "Unknown field.") for field in stray])
+    given = validate_telescope(UploadInput, values)
+    if len(files) != 1:
+        raise InvalidInputError.of("file", "No file was submitted." if not files else "Submit one file at a time.")
+    file = _checked(files[0])
+    product = _new_product(given, file.name, len(file.content))
+    if product.data_product_type == FITS_FILE:
+        _check_fits(file.content[:_MAGIC_BYTES])
+    artefacts.put_bytes(product.key, file.content)
+    try:
+        data_products.create(product)
+    except InvalidInputError:
+        artefacts.delete([product.key])  # no record will ever name it
+        raise
+    return _created(product, request, {})
+
+
+def _checked(file: UploadedFile) -> UploadedFile:
+    if not file.content:
+        raise InvalidInputError.of("file", "The submitted file is empty.")
+    try:
+        return replace(file, name=check_file_name(file.name))
+    except ValueError as error:
+        raise InvalidInputError.of("file", str(error)) from None
+
+
+def _check_fits(start: bytes) -> None:
+    if not start.startswith(_FITS_MAGIC):
+        raise InvalidInputError.of("file", "This is not a FITS file: it does not begin with SIMPLE, nor is it gzipped.")
+
+
+def _new_product(given: UploadInput, name: str, size: int) -> DataProduct:
+    try:
+        target = targets.get(given.target)
+    except NotFoundError:
+        raise InvalidInputError.of("target", f'Invalid pk "{given.target}" - object does not exist.') from None
+    product_id = data_products.next_id()
+    return DataProduct(
+        id=product_id,
+        target_id=target.id,
+        name=name,
+        data_product_type=given.data_product_type or default_type(name),
+        size=size,
+        key=artefacts.product_key(target.id, product_id, name),
+        folder=folder_of(target.name),
+        created=clock.to_text(clock.now()),
+        groups=tuple(dict.fromkeys(given.group)),
+    )
+
+
+def _created(product: DataProduct, request: Request, more: dict[str, Any]) -> Reply:
+    location = f"{request.stage_prefix}/api/dataproducts/{product.id}/"
+    return Reply({**product.public(), **more}, 201, {"Location": location})
+
+
+router.add("/api/dataproducts", GET=list_products, POST=create_product)
+router.add("/api/dataproducts/{product_id}", GET=get_product, DELETE=delete_product)
+router.add("/api/dataproducts/{product_id}/complete", POST=complete_product)
+router.add("/api/dataproductgroups", GET=list_groups, POST=create_group)
+router.add("/api/dataproductgroups/{group_id}", GET=get_group, PATCH=change_group, DELETE=delete_group)
+router.add("/data/{folder}/{observation}/{file_name}", GET=download)

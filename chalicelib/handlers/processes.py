@@ -1,0 +1,58 @@
+"""Pipelines and their processes, with tom_education's pipeline process API."""
+
+from chalice import Blueprint
+
+from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.models.processes import Process, ProcessInput
+from chalicelib.models.validation import validate_telescope
+from chalicelib.pipelines import registry
+from chalicelib.services import processes as service
+from chalicelib.storage import processes
+
+blueprint = Blueprint(__name__)
+router = Router(blueprint, TELESCOPE)
+
+
+def list_pipelines(_request: Request) -> Reply:
+    """List the pipelines with their flags and suffixes."""
+    return Reply([registry.describe(name, pipeline) for name, pipeline in registry.all_pipelines().items()])
+
+
+def start_process(request: Request) -> Reply:
+    """Start a pipeline; the answer comes before its run."""
+    given = validate_telescope(ProcessInput, request.json_object())
+    return _accepted(service.submit_process(given, request.user), request)
+
+
+def get_process(request: Request) -> Reply:
+    """Show a process with its progress."""
+    return Reply(processes.get(request.id("process_id")).detail())
+
+
+def get_process_log(request: Request) -> Reply:
+    """Pipeline process API."""
+    process, log = processes.get_with_log(request.id("process_id"))
+    return Reply({**process.public(), "logs": log, **process.group()})
+
+
+def cancel_process(request: Request) -> Reply:
+    """Stop a process for good."""
+    return Reply(service.cancel_process(request.id("process_id"), request.user).detail())
+
+
+def retry_process(request: Request) -> Reply:
+    """Start a failed process again."""
+    return _accepted(service.retry_process(request.id("process_id"), request.user), request)
+
+
+def _accepted(process: Process, request: Request) -> Reply:
+    return Reply(process.detail(), 202, {"Location": f"{request.stage_prefix}/api/pipeline/{process.id}/"})
+
+
+router.add("/api/pipelines", GET=list_pipelines)
+router.add("/api/pipeline", POST=start_process)
+router.add("/api/pipeline/{process_id}", GET=get_process)
+router.add("/api/pipeline/{process_id}/cancel", POST=cancel_process)
+router.add("/api/pipeline/{process_id}/retry", POST=retry_process)
+router.add("/api/pipeline/logs/{process_id}", GET=get_process_log)

@@ -1,0 +1,137 @@
+"""Data products (files of a target) and their groups."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from chalicelib import clock
+from chalicelib.models.fields import RecordId
+from chalicelib.models.names import Title
+
+MAX_FILE_NAME = 200
+FITS_FILE = "fits_file"
+_FITS_SUFFIXES = (".fits", ".fz", ".fit", ".fts", ".fits.gz")
+_IMAGE_SUFFIXES = (".gif", ".png", ".jpg", ".jpeg", ".mp4", ".webm", ".svg")
+
+
+def check_file_name(name: str) -> str:
+    """Return the last part of a file name as a browser sends it, if it can be kept.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, a folder, too long, or holds control characters.
+    """
+    name = re.split(r"[/\\]", name)[-1].strip()
+    if name in ("", ".", ".."):
+        raise ValueError("A file needs a name.")
+    if len(name.encode()) > MAX_FILE_NAME:
+        raise ValueError(f"Ensure this filename has at most {MAX_FILE_NAME} bytes.")
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        raise ValueError("A file name must not contain control characters.")
+    return name
+
+
+def default_type(name: str) -> str:
+    """Return the kind of product that a file of this name is."""
+    lower = name.lower()
+    if lower.endswith(_FITS_SUFFIXES):
+        return FITS_FILE
+    return "image_file" if lower.endswith(_IMAGE_SUFFIXES) else ""
+
+
+def folder_of(target_name: str) -> str:
+    """Return the path segment that stands for a target in addresses of files: its name without `/ % ? #`."""
+    return re.sub(r"[/\\%?#]", "_", target_name)
+
+
+ProductType = Annotated[str, Field(max_length=50)]
+
+
+class UploadInput(BaseModel):
+    """The fields beside the file of a multipart upload."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    target: RecordId
+    data_product_type: ProductType = ""
+    group: list[RecordId] = Field(default=[], max_length=20)
+
+
+class PresignedInput(UploadInput):
+    """Body that asks for a presigned upload; `size` in bytes."""
+
+    filename: Annotated[str, AfterValidator(check_file_name)]
+    size: Annotated[int, Field(ge=1)]
+
+
+class GroupInput(BaseModel):
+    """Body of a new data product group."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: Title
+
+
+class GroupChange(BaseModel):
+    """Body of a change of a group: products that join and leave."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: Title = ""
+    add: list[RecordId] = Field(default=[], max_length=500)
+    remove: list[RecordId] = Field(default=[], max_length=500)
+
+
+@dataclass(frozen=True)
+class DataProduct:
+    """One data product as it is kept; `size` in bytes, `key` in the bucket, `folder` in its address."""
+
+    id: int
+    target_id: int
+    name: str
+    data_product_type: str
+    size: int
+    key: str
+    folder: str
+    created: str
+    groups: tuple[int, ...] = ()
+    process_id: int | None = None
+    is_uploading: bool = False
+    timelapse_card: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The relative address from which the file is downloaded."""
+        return f"/data/{quote(self.folder, safe='')}/none/{quote(self.name, safe='')}"
+
+    def public(self) -> dict[str, Any]:
+        """Return the form in which the API shows it."""
+        return {
+            "id": self.id,
+            "target": self.target_id,
+            "name": self.name,
+            "data_product_type": self.data_product_type,
+            "size": self.size,
+            "url": self.url,
+            "groups": sorted(self.groups),
+            "created": clock.to_unix(self.created),
+        }
+
+
+@dataclass(frozen=True)
+class Group:
+    """One data product group as it is kept."""
+
+    id: int
+    name: str
+    created: str
+
+    def public(self, products: list[int] | None = None) -> dict[str, Any]:
+        """Return the form in which the API shows it, with its products where they are given."""
+        answer = {"id": self.id, "name": self.name, "created": clock.to_unix(self.created)}
+        return answer if products is None else {**answer, "products": products}

@@ -1,0 +1,109 @@
+"""Processes: runs of a pipeline on files of a target (tom_education's async process and pipeline process APIs)."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from chalicelib import clock
+from chalicelib.models.fields import RecordId
+from chalicelib.states import ProcessStatus, is_terminal
+
+MAX_FAILURE_MESSAGE = 255
+MAX_INPUTS = 2000
+
+
+class ProcessInput(BaseModel):
+    """Body that starts a pipeline; either `products` or `group` names its inputs."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    target: RecordId
+    pipeline: Annotated[str, Field(min_length=1, max_length=100)]
+    products: list[RecordId] | None = Field(None, max_length=MAX_INPUTS)
+    group: RecordId | None = None
+    flags: dict[str, StrictBool] = {}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process as it is kept.
+
+    Parameters
+    ----------
+    attempt : int
+        How often it was claimed by a worker, ever.
+    tries : int
+        How often since it was submitted or retried.
+    released_attempt : int
+        The last attempt that gave the process back in order.
+    done, total : int
+        Progress in the steps of its pipeline.
+    output_ids : dict
+        File name -> id of its data product, once outputs are being published.
+    """
+
+    id: int
+    identifier: str
+    target_id: int
+    target_folder: str
+    pipeline: str
+    process_type: str
+    queue: str
+    created: str
+    status: str = ProcessStatus.PENDING
+    flags: dict[str, bool] = field(default_factory=dict)
+    product_ids: tuple[int, ...] = ()
+    user: str = ""
+    terminal_timestamp: str | None = None
+    failure_message: str = ""
+    attempt: int = 0
+    tries: int = 0
+    released_attempt: int = 0
+    done: int = 0
+    total: int = 0
+    group_id: int | None = None
+    group_name: str | None = None
+    output_ids: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it has succeeded or failed."""
+        return is_terminal(self.status)
+
+    def public(self) -> dict[str, Any]:
+        """Return the published fields of a process."""
+        return summary(vars(self))
+
+    def detail(self) -> dict[str, Any]:
+        """Return the published fields and those of this project's own address of one process."""
+        return {
+            "id": self.id,
+            **self.public(),
+            "target": self.target_id,
+            "pipeline": self.pipeline,
+            "flags": self.flags,
+            "progress": {"done": self.done, "total": self.total},
+            "status_url": f"/api/async/status/{self.target_id}/",
+            "logs_url": f"/api/pipeline/logs/{self.id}/",
+            **self.group(),
+        }
+
+    def group(self) -> dict[str, Any]:
+        """Return name and address of the output group, null until it exists."""
+        url = f"/dataproducts/data/group/{self.group_id}/" if self.group_id else None
+        return {"group_name": self.group_name, "group_url": url}
+
+
+def summary(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the published fields of a process from its record, or from its card in the target's partition."""
+    ended = record.get("terminal_timestamp")
+    return {
+        "identifier": record["identifier"],
+        "created": clock.to_unix(record["created"]),
+        "status": record["status"],
+        "terminal_timestamp": clock.to_unix(ended) if ended else None,
+        "failure_message": record.get("failure_message") or None,
+        "view_url": f"/pipeline/{record['id']}",
+        "process_type": record["process_type"],
+    }

@@ -1,0 +1,203 @@
+"""The life of a process outside its run: submit, cancel, retry, and what is done about those that got stuck."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from chalicelib import clock
+from chalicelib.errors import (
+    ConflictError,
+    FieldError,
+    InvalidInputError,
+    NotFoundError,
+    ProcessBusyError,
+    ProcessEndedError,
+    UnavailableError,
+)
+from chalicelib.models.data_products import DataProduct, folder_of
+from chalicelib.models.processes import Process, ProcessInput
+from chalicelib.observability import logger
+from chalicelib.pipelines.registry import find_pipeline
+from chalicelib.settings import get_settings
+from chalicelib.storage import artefacts, data_products, groups, processes, queues, targets
+from chalicelib.storage.processes import IdentifierTakenError
+
+UNEXPECTED = "An unexpected error occurred"
+NOT_SUBMITTED = "Failed to submit job"
+IDENTIFIER_TRIES = 50
+
+
+def submit_process(given: ProcessInput, user: str) -> Process:
+    """Keep a new process and ask for its run.
+
+    Raises
+    ------
+    InvalidInputError
+        If the pipeline, a flag, the target, or an input does not exist.
+    UnavailableError
+        If the queue does not take the message; the process is kept as failed.
+    """
+    try:
+        pipeline = find_pipeline(given.pipeline)
+    except NotFoundError as error:
+        raise InvalidInputError.of("pipeline", str(error)) from None
+    unknown = [flag for flag in given.flags if flag not in (pipeline.flags or {})]
+    if unknown:
+        raise InvalidInputError([FieldError(("flags",), f"Unknown flag '{flag}'.") for flag in unknown])
+    try:
+        target = targets.get(given.target)
+    except NotFoundError:
+        raise InvalidInputError.of("target", f'Invalid pk "{given.target}" - object does not exist.') from None
+    product_ids = _check_inputs(given)
+    moment = clock.now()
+    stem = f"{pipeline.short_name}_{target.id}_{moment:%Y%m%d%H%M%S}"
+    process = Process(
+        id=processes.next_id(),
+        identifier=stem,
+        target_id=target.id,
+        target_folder=folder_of(target.name),
+        pipeline=given.pipeline,
+        process_type=pipeline.__name__,
+        queue=pipeline.runs_on,
+        created=clock.to_text(moment),
+        flags=dict(given.flags),
+        product_ids=tuple(product_ids),
+        user=user,
+    )
+    process = _create_with_free_identifier(process, stem, moment.timestamp())
+    _send(process)
+    return process
+
+
+def cancel_process(process_id: int, user: str) -> Process:
+    """Fail a process with the message `Cancelled by <user>`; a worker that runs it stops at its next step.
+
+    Raises
+    ------
+    NotFoundError, ConflictError
+        If there is none; if it has ended.
+    """
+    process = processes.get(process_id)
+    try:
+        processes.fail(process, clock.to_text(clock.now()), f"Cancelled by {user}")
+    except ProcessEndedError:
+        raise ConflictError("The process has ended already.") from None
+    _note(process, f"Cancelled by {user}")
+    return processes.get(process_id)
+
+
+def retry_process(process_id: int, user: str) -> Process:
+    """Let a failed process begin again, under the same record.
+
+    Raises
+    ------
+    NotFoundError, ConflictError
+        If there is none; if it has not failed.
+    UnavailableError
+        If the queue does not take the message; the process is failed again.
+    """
+    process = processes.restart(processes.get(process_id), clock.now().timestamp())
+    _note(process, f"Retried by {user}")
+    _send(process)
+    return process
+
+
+def give_up_process(process_id: int) -> None:
+    """Fail a process whose message was delivered as often as is allowed, unless somebody alive holds it, or it ended."""
+    try:
+        process = processes.get(process_id)
+        processes.fail(process, clock.to_text(clock.now()), UNEXPECTED, now=clock.now().timestamp())
+    except (NotFoundError, ProcessEndedError):
+        logger.info("nothing to give up", extra={"process_id": process_id})
+    except ProcessBusyError:
+        logger.warning("a dead letter's process is being run", extra={"process_id": process_id})
+    else:
+        logger.error("process given up", extra={"process_id": process_id})
+        discard_outputs(process)
+
+
+def resend_stuck_processes() -> int:
+    """Send every process again that waits without a message, or whose worker died; return how many.
+
+    A message too many does no harm: the second delivery finds the claim, or the end, and stops.
+    """
+    now = clock.now().timestamp()
+    resent = 0
+    for process, sent_at, claimed_until in processes.open_processes():
+        is_dead = claimed_until is not None and claimed_until < now and sent_at < now - get_settings().job_lease_s
+        is_forgotten = claimed_until is None and sent_at < now - get_settings().job_resend_after_s
+        if (is_dead or is_forgotten) and processes.mark_sent(process, sent_at, now):
+            queues.send_run_process(process.queue, process.id)
+            logger.warning("process sent again", extra={"process_id": process.id, "worker_died": is_dead})
+            resent += 1
+    return resent
+
+
+def discard_outputs(process: Process) -> None:
+    """Delete what a process that failed, or was cancelled, had made: data products and files."""
+    current = processes.get(process.id)
+    for product in data_products.get_many(list(current.output_ids.values())).values():
+        if product.process_id == process.id:
+            delete_product(product)
+    artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
+
+
+def delete_product(product: DataProduct) -> None:
+    """Delete a data product: the file first, the record last, so that an interrupted deletion can be repeated."""
+    artefacts.delete([product.key])
+    data_products.delete(product)
+
+
+def delete_process(process: Process) -> None:
+    """Delete a process with its log and files; one that runs is cancelled by it. Its outputs are the target's."""
+    with suppress(ProcessEndedError):  # then there is nobody to stop
+        processes.fail(process, clock.to_text(clock.now()), "Deleted with its target")
+    artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
+    processes.delete(process)
+
+
+def _check_inputs(given: ProcessInput) -> Sequence[int]:
+    """Return the ids of the inputs, which must be data products of the target."""
+    if (given.products is None) == (given.group is None):
+        raise InvalidInputError.of("products", "Name the inputs either by `products` or by `group`.")
+    field, wanted = "products", given.products or []
+    if given.group is not None:
+        field = "group"
+        try:
+            _, wanted = groups.get(given.group)
+        except NotFoundError:
+            raise InvalidInputError.of("group", f'Invalid pk "{given.group}" - object does not exist.') from None
+    found = data_products.get_many(wanted)
+    faults = []
+    for each in wanted:
+        if each not in found:
+            faults.append(FieldError((field,), f'Invalid pk "{each}" - object does not exist.'))
+        elif found[each].target_id != given.target:
+            faults.append(FieldError((field,), f"Data product {each} belongs to another target."))
+    if faults:
+        raise InvalidInputError(faults)
+    return list(dict.fromkeys(wanted))
+
+
+def _create_with_free_identifier(process: Process, stem: str, enqueued_at: float) -> Process:
+    for number in range(1, IDENTIFIER_TRIES + 1):
+        named = process if number == 1 else replace(process, identifier=f"{stem}_{number}")
+        try:
+            processes.create(named, enqueued_at)
+        except IdentifierTakenError:
+            continue
+        return named
+    raise UnavailableError("Too many processes of this target are started at once; try again.")
+
+
+def _send(process: Process) -> None:
+    try:
+        queues.send_run_process(process.queue, process.id)
+    except UnavailableError:
+        with suppress(ProcessEndedError):  # cancelled meanwhile: the caller is told of the queue all the same
+            processes.fail(process, clock.to_text(clock.now()), NOT_SUBMITTED)
+        raise
+
+
+def _note(process: Process, text: str) -> None:
+    processes.append_note(process, int(clock.now().timestamp() * 1000), text)

@@ -1,0 +1,116 @@
+"""What a run reports while it lasts: log lines, progress, and that its worker is alive."""
+
+import threading
+import time
+from types import TracebackType
+
+from chalicelib import clock
+from chalicelib.errors import ClaimLostError, SiderealError
+from chalicelib.models.processes import Process
+from chalicelib.observability import logger
+from chalicelib.settings import get_settings
+from chalicelib.storage import processes
+
+FLUSH_AFTER_S = 0.5
+"""Log lines and progress are sent together, at most so often; each sending also extends the lease."""
+
+MAX_LOG_BYTES = 1_000_000
+"""A log longer than this is cut: it is answered whole."""
+
+
+class RunReporter:
+    """Sends the log of a run in batches; a thread keeps the lease alive while the pipeline is busy elsewhere.
+
+    Used as a context manager. Every method raises `ClaimLostError` once the process was cancelled, ended or taken over.
+    """
+
+    def __init__(self, process: Process, token: str) -> None:
+        self._process = process
+        self._token = token
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._index = 0
+        self._bytes = 0
+        self._done, self._total = process.done, process.total
+        self._sent_at = 0.0
+        self._lost: ClaimLostError | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
+
+    def __enter__(self) -> "RunReporter":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def log(self, text: str) -> None:
+        """Append text to the log; it is visible within a second."""
+        with self._lock:
+            if self._bytes <= MAX_LOG_BYTES:
+                self._bytes += len(text.encode("utf-8", "replace"))
+                self._lines.append(
+                    text if self._bytes <= MAX_LOG_BYTES else "The log is too long; the rest is left out.\n"
+                )
+            self._send_if_due()
+
+    def progress(self, done: int, total: int) -> None:
+        """Set how far the run is."""
+        with self._lock:
+            self._done, self._total = done, total
+            self._send_if_due()
+
+    def update_status(self, status: str) -> None:
+        """Set the status word at once."""
+        self.flush()
+        processes.set_status(self._process, self._token, status)
+
+    def flush(self) -> None:
+        """Send what is waiting, and make sure that the claim still stands."""
+        with self._lock:
+            self._raise_if_lost()
+            self._send()
+
+    def _send_if_due(self) -> None:
+        self._raise_if_lost()
+        if time.monotonic() - self._sent_at >= FLUSH_AFTER_S:
+            self._send()
+
+    def _send(self) -> None:
+        text = "".join(self._lines)
+        entry = (self._process.attempt, self._index, text) if text else None
+        now = clock.now().timestamp()
+        try:
+            processes.report(self._process.id, self._token, now, done=self._done, total=self._total, log=entry)
+        except ClaimLostError as error:
+            self._lost = error
+            raise
+        self._sent_at = time.monotonic()
+        if entry:
+            self._lines.clear()
+            self._index += 1
+
+    def _raise_if_lost(self) -> None:
+        if self._lost is not None:
+            raise ClaimLostError(str(self._lost))
+
+    def _keep_alive(self) -> None:
+        period = get_settings().job_lease_s / 3
+        while not self._stop.wait(min(1.0, period)):
+            with self._lock:
+                age = time.monotonic() - self._sent_at
+                if self._lost is None and (age >= period or (self._lines and age >= FLUSH_AFTER_S)):
+                    self._try_send()
+
+    def _try_send(self) -> None:
+        try:
+            self._send()
+        except ClaimLostError:
+            logger.info("claim lost", extra={"process_id": self._process.id})
+        except SiderealError:
+            logger.warning("lease not extended", extra={"process_id": self._process.id}, exc_info=True)
+        except Exception:  # noqa: BLE001 - the thread must live on: the next turn may reach DynamoDB again
+            logger.warning("lease not extended", extra={"process_id": self._process.id}, exc_info=True)

@@ -1,0 +1,173 @@
+"""One run of a process: claim it, run its pipeline, publish the outputs, end it. Job functions and tests call this."""
+
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.errors import (
+    ClaimLostError,
+    InvalidInputError,
+    NotFoundError,
+    ProcessBusyError,
+    ProcessEndedError,
+    ProcessExhaustedError,
+)
+from chalicelib.models.data_products import DataProduct, Group
+from chalicelib.models.processes import Process
+from chalicelib.observability import logger
+from chalicelib.pipelines import base
+from chalicelib.pipelines.registry import find_pipeline
+from chalicelib.services.inputs import stored_inputs
+from chalicelib.services.processes import discard_outputs, give_up_process
+from chalicelib.services.reports import RunReporter
+from chalicelib.settings import get_settings
+from chalicelib.storage import artefacts, data_products, groups, processes, targets
+
+TIMELAPSE = "timelapse"
+
+
+def run_process(process_id: int) -> None:
+    """Run a process that waits; do nothing if it has ended or is being run.
+
+    A pipeline that knows why it cannot go on fails the process. Anything else that goes wrong is raised, after the process
+    was given back: the message is to be delivered again.
+    """
+    token = uuid.uuid4().hex
+    try:
+        process = processes.claim(process_id, token, clock.now().timestamp())
+    except (NotFoundError, ProcessEndedError, ProcessBusyError) as error:
+        logger.info("nothing to run", extra={"process_id": process_id, "reason": str(error)})
+        return
+    except ProcessExhaustedError as error:
+        logger.error("process exhausted", extra={"process_id": process_id, "reason": str(error)})
+        give_up_process(process_id)
+        return
+    logger.append_keys(process_id=process.id, attempt=process.attempt)
+    try:
+        _run_claimed(process, token)
+    except ClaimLostError:
+        _clean_up_after_loss(process)
+    except Exception:
+        logger.exception("run failed unexpectedly")
+        processes.append_note(
+            process, int(clock.now().timestamp() * 1000), f"Attempt {process.attempt} failed unexpectedly"
+        )
+        processes.release(process, token)
+        raise
+
+
+def _run_claimed(process: Process, token: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="sidereal-") as folder, RunReporter(process, token) as reporter:
+        if process.attempt > 1:
+            reporter.log(_opening(process))
+        scratch = Path(folder) / "outputs"
+        scratch.mkdir()
+        try:
+            outputs = _pipeline(process, Path(folder), reporter).run(scratch, process.flags)
+            reporter.flush()
+            _publish(process, token, outputs)
+        except base.AsyncError as error:
+            reporter.flush()
+            processes.fail(process, clock.to_text(clock.now()), str(error), token)
+            discard_outputs(process)
+
+
+def _opening(process: Process) -> str:
+    was_given_back = process.released_attempt == process.attempt - 1 or process.tries == 1
+    reason = "" if was_given_back else f"the worker of attempt {process.attempt - 1} died; "
+    return f"Attempt {process.attempt}: {reason}starting from the beginning\n"
+
+
+def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.PipelineProcess:
+    try:
+        target = targets.get(process.target_id)
+        pipeline = find_pipeline(process.pipeline)
+    except NotFoundError as error:
+        text = "Process must have an associated target" if str(error) == "Not found." else str(error)
+        raise base.AsyncError(text) from None
+    found = data_products.get_many(process.product_ids)
+    inputs = [found[each] for each in process.product_ids if each in found]
+    return pipeline(
+        base.Target(target.id, target.name, target.ra, target.dec, target.extra_fields),
+        stored_inputs(inputs, folder / "inputs", get_settings().job_disk_bytes),
+        reporter,
+        process.identifier,
+    )
+
+
+def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]) -> None:
+    """Keep the outputs, and then end the process: who sees `created` sees the outputs, too."""
+    if any(output.output_type is not base.DataProduct for output in outputs):
+        raise base.AsyncError("A pipeline's outputs must be data products")
+    files = {f"{process.identifier}_{Path(output.path).name}": output for output in outputs}
+    ended = clock.to_text(clock.now())
+    if not files:
+        processes.succeed(process, token, ended, None, [])
+        return
+    ids = dict(zip(files, data_products.next_ids(len(files)), strict=True))
+    ids, group_id = processes.reserve_outputs(process, token, ids, groups.next_id())
+    group = Group(group_id, f"{process.identifier}_outputs", ended)
+    cards = []
+    for name, output in files.items():
+        product = _product(process, ids[name], name, output, group_id, ended)
+        artefacts.put_file(product.key, Path(output.path))
+        try:
+            data_products.publish_output(product)
+        except InvalidInputError as error:
+            raise base.AsyncError(f"Output '{name}' could not be kept: {error}") from None
+        if product.timelapse_card:
+            cards.append(
+                processes.put_timelapse_card(process.target_id, product.timelapse_card, _entry(product, output, ended))
+            )
+    processes.succeed(process, token, ended, group, cards)
+    if process.attempt > 1:
+        current = f"processes/{process.id}/{process.attempt}/"
+        stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
+        artefacts.delete(stale)
+
+
+def _product(
+    process: Process, product_id: int, name: str, output: base.PipelineOutput, group_id: int, ended: str
+) -> DataProduct:
+    is_timelapse = output.data_product_type == TIMELAPSE
+    return DataProduct(
+        id=product_id,
+        target_id=process.target_id,
+        name=name,
+        data_product_type=output.data_product_type,
+        size=Path(output.path).stat().st_size,
+        key=artefacts.output_key(process.id, process.attempt, name),
+        folder=process.target_folder,
+        created=ended,
+        groups=(group_id,),
+        process_id=process.id,
+        timelapse_card=processes.timelapse_card(ended, product_id) if is_timelapse else None,
+    )
+
+
+def _entry(product: DataProduct, output: base.PipelineOutput, ended: str) -> dict[str, Any]:
+    data = output.data if isinstance(output.data, dict) else {}
+    return {
+        "name": product.name,
+        "format": Path(product.name).suffix.lstrip("."),
+        "url": product.url,
+        "created": ended,
+        "frames": int(data.get("frames", 0)),
+        "product_id": product.id,
+    }
+
+
+def _clean_up_after_loss(process: Process) -> None:
+    """Delete what this run had made, if the process was cancelled; another worker's attempt is left alone."""
+    logger.info("run stopped: the claim no longer stands")
+    try:
+        current = processes.get(process.id)
+    except NotFoundError:
+        artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
+        return
+    if current.is_ended and current.attempt == process.attempt and current.group_id is None:
+        discard_outputs(replace(process, output_ids=current.output_ids))

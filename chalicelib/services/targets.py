@@ -1,0 +1,55 @@
+"""Targets: changes that touch more than one record."""
+
+from dataclasses import replace
+
+from chalicelib import clock
+from chalicelib.errors import UnavailableError
+from chalicelib.models.targets import Target, TargetChange
+from chalicelib.services.processes import delete_process, delete_product
+from chalicelib.storage import data_products, processes, targets
+from chalicelib.storage.targets import TargetChangedError
+
+CHANGE_TRIES = 20
+
+
+def change_target(target_id: int, change: TargetChange) -> Target:
+    """Set what is given, and return the target; `extra_fields` is merged at its top level.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such target.
+    InvalidInputError
+        If the name is in use, or a sidereal target would be left without a position.
+    """
+    given = {
+        field: getattr(change, field) for field in ("name", "type", "ra", "dec") if field in change.model_fields_set
+    }
+    for _ in range(CHANGE_TRIES):
+        old = targets.get(target_id)
+        new = replace(
+            old, **given, extra_fields={**old.extra_fields, **change.extra_fields}, modified=clock.to_text(clock.now())
+        )
+        new.check_position()
+        try:
+            targets.replace(old, new)
+        except TargetChangedError:
+            continue
+        return new
+    raise UnavailableError("Too many changes of the same target at once; try again.")
+
+
+def delete_target(target_id: int) -> None:
+    """Delete a target with its processes, data products and files, itself last; an interrupted deletion can be repeated.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such target.
+    """
+    target = targets.mark_going(target_id)
+    for process_id in processes.ids_of_target(target_id):
+        delete_process(processes.get(process_id))
+    for product in data_products.read_all(target_id):
+        delete_product(product)
+    targets.delete(target)

@@ -1,0 +1,128 @@
+"""Files in S3. Nothing is public: who downloads gets a link that lasts for minutes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from chalicelib.settings import get_settings
+from chalicelib.storage.clients import s3
+
+CONTENT_TYPES = {
+    ".gif": "image/gif",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".svg": "image/svg+xml",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".csv": "text/csv; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".fits": "application/fits",
+    ".fz": "application/fits",
+}
+_SHOWN_INLINE = ("image/gif", "image/png", "image/jpeg", "video/mp4", "video/webm", "text/plain; charset=utf-8")
+
+
+def product_key(target_id: int, product_id: int, name: str) -> str:
+    """Return the key of an uploaded file."""
+    return f"products/{target_id}/{product_id}/{name}"
+
+
+def output_key(process_id: int, attempt: int, name: str) -> str:
+    """Return the key of a file that a process made."""
+    return f"processes/{process_id}/{attempt}/{name}"
+
+
+def content_type(name: str) -> str:
+    """Return the media type of a file of this name."""
+    return CONTENT_TYPES.get(Path(name.lower()).suffix, "application/octet-stream")
+
+
+def put_bytes(key: str, content: bytes) -> None:
+    """Keep a small file. One PutObject."""
+    s3().put_object(Bucket=get_settings().bucket, Key=key, Body=content, ContentType=content_type(key))
+
+
+def put_file(key: str, path: Path) -> int:
+    """Keep a local file, whatever its size, and return its size in bytes."""
+    s3().upload_file(str(path), get_settings().bucket, key, ExtraArgs={"ContentType": content_type(key)})
+    return path.stat().st_size
+
+
+def fetch(key: str, path: Path) -> None:
+    """Copy a file to a local path, streaming.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = s3().get_object(Bucket=get_settings().bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            raise FileNotFoundError(key) from None
+        raise
+    with path.open("wb") as file:
+        for chunk in answer["Body"].iter_chunks(1 << 20):
+            file.write(chunk)
+
+
+def size(key: str) -> int | None:
+    """Return the size of a file in bytes, None if there is none. One HeadObject."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return int(s3().head_object(Bucket=get_settings().bucket, Key=key)["ContentLength"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            return None
+        raise
+
+
+def head(key: str, count: int) -> bytes:
+    """Return the first `count` bytes of a file that is not empty. One GetObject."""
+    return s3().get_object(Bucket=get_settings().bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
+
+
+def delete(keys: Iterable[str]) -> None:
+    """Delete files; those that are gone already do not matter. One DeleteObjects per thousand."""
+    waiting = list(keys)
+    while waiting:
+        now, waiting = waiting[:1000], waiting[1000:]
+        s3().delete_objects(
+            Bucket=get_settings().bucket, Delete={"Objects": [{"Key": key} for key in now], "Quiet": True}
+        )
+
+
+def list_keys(prefix: str) -> list[str]:
+    """Return the keys that begin with `prefix`."""
+    pages = s3().get_paginator("list_objects_v2").paginate(Bucket=get_settings().bucket, Prefix=prefix)
+    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+
+def download_link(key: str, name: str) -> str:
+    """Return a link under which the file can be downloaded for some minutes, with its name and type. No request."""
+    media_type = content_type(name)
+    shown = "inline" if media_type in _SHOWN_INLINE else "attachment"
+    parameters = {
+        "Bucket": get_settings().bucket,
+        "Key": key,
+        "ResponseContentType": media_type,
+        "ResponseContentDisposition": f"{shown}; filename*=UTF-8''{quote(name, safe='')}",
+    }
+    return s3().generate_presigned_url("get_object", Params=parameters, ExpiresIn=get_settings().link_lifetime_s)
+
+
+def upload_form(key: str, byte_count: int) -> dict[str, Any]:
+    """Return `{url, fields}` of a presigned POST that takes a file of exactly `byte_count` bytes. No request."""
+    form = s3().generate_presigned_post(
+        get_settings().bucket,
+        key,
+        Conditions=[["content-length-range", byte_count, byte_count]],
+        ExpiresIn=get_settings().upload_lifetime_s,
+    )
+    return {"url": form["url"], "fields": form["fields"]}

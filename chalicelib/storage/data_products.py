@@ -1,0 +1,299 @@
+"""Data products: `pk=DATAPRODUCT#<id>, sk=DATAPRODUCT`; `pk=FILE#<folder>/<name>` finds one by its address."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.errors import InvalidInputError, NotFoundError
+from chalicelib.models.data_products import DataProduct
+from chalicelib.settings import get_settings
+from chalicelib.storage import counters, groups, lists, requests, targets
+from chalicelib.storage.requests import ConditionFailedError, Key, Write
+
+
+def key(product_id: int) -> Key:
+    """Return the key of a data product."""
+    return {"pk": f"DATAPRODUCT#{product_id}", "sk": "DATAPRODUCT"}
+
+
+def list_name(target_id: int) -> str:
+    """Return the list of a target's data products."""
+    return f"TARGET#{target_id}#PRODUCTS"
+
+
+def next_id() -> int:
+    """Return the id of the next data product."""
+    return counters.next_id("DATAPRODUCT")
+
+
+def next_ids(count: int) -> range:
+    """Return the ids of the next `count` data products."""
+    return counters.next_ids("DATAPRODUCT", count)
+
+
+def create(product: DataProduct) -> None:
+    """Keep a new data product whose file is there. One transaction.
+
+    Raises
+    ------
+    InvalidInputError
+        If its target or one of its groups does not exist, or the target has a file of this name.
+    """
+
+    def writes_at(place: lists.Place) -> list[Write]:
+        return [targets.exists(product.target_id), _guard(product), *_writes(product, place)]
+
+    try:
+        lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
+    except ConditionFailedError as error:
+        raise _explain(error, product) from None
+
+
+def reserve(product: DataProduct, expires_at: int, now: int) -> None:
+    """Keep a data product whose file is yet to be uploaded; it vanishes unless it is completed. One transaction.
+
+    Parameters
+    ----------
+    expires_at, now : int
+        Seconds since 1970.
+
+    Raises
+    ------
+    InvalidInputError
+        As for `create`.
+    """
+    record = {**_record(product), "expires_at": expires_at}
+    writes = [
+        targets.exists(product.target_id),
+        _guard(product, expires_at=expires_at, now=now),
+        *(groups.exists(each) for each in product.groups),
+        requests.put(_table(), key(product.id), record, "attribute_not_exists(pk)"),
+    ]
+    try:
+        requests.transact(writes)
+    except ConditionFailedError as error:
+        raise _explain(error, product) from None
+
+
+def complete(product: DataProduct) -> DataProduct:
+    """Make a reserved data product an ordinary one, and return it. One transaction; done already is done.
+
+    Raises
+    ------
+    InvalidInputError
+        If its target or one of its groups does not exist any more.
+    NotFoundError
+        If the reservation is gone.
+    """
+    whole = replace(product, is_uploading=False)
+
+    def writes_at(place: lists.Place) -> list[Write]:
+        guard = requests.update(
+            _table(),
+            _file_key(product),
+            "REMOVE #expires",
+            "#id = :id",
+            names={"#expires": "expires_at", "#id": "product_id"},
+            values={":id": product.id},
+        )
+        condition = "attribute_exists(#expires)"
+        put = requests.put(
+            _table(), key(product.id), _record(whole) | place._asdict(), condition, names={"#expires": "expires_at"}
+        )
+        return [targets.exists(product.target_id), guard, put, *_memberships(whole)]
+
+    try:
+        lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
+    except ConditionFailedError as error:
+        if error.failed[2] and error.items[2] is not None:
+            return from_record(error.items[2])
+        if error.failed[1] or error.failed[2]:
+            raise NotFoundError("Not found.") from None
+        raise _explain(error, product) from None
+    return whole
+
+
+def get(product_id: int, now: int | None = None) -> DataProduct:
+    """Return a data product; with `now` (seconds since 1970) also one that is being uploaded. One GetItem.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none of this id, or its upload is not complete.
+    """
+    item = requests.get(_table(), key(product_id))
+    if item is None or ("expires_at" in item and (now is None or item["expires_at"] < now)):
+        raise NotFoundError("Not found.")
+    return from_record(item)
+
+
+def get_many(product_ids: Sequence[int]) -> dict[int, DataProduct]:
+    """Return those that exist and are complete, by id. One BatchGetItem per hundred."""
+    items = requests.get_many(_table(), [key(each) for each in dict.fromkeys(product_ids)])
+    return {item["id"]: from_record(item) for item in items if "expires_at" not in item}
+
+
+def find_by_address(folder: str, name: str) -> tuple[str, str]:
+    """Return key in the bucket and name of the file at `/data/<folder>/.../<name>`. One GetItem.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    item = requests.get(_table(), {"pk": f"FILE#{folder}/{name}", "sk": "FILE"})
+    if item is None or "expires_at" in item:
+        raise NotFoundError("Not found.")
+    return item["key"], name
+
+
+def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[DataProduct], int, lists.Page]:
+    """Return data products of a target in the order of their ids, how many there are, and the page with its cursors."""
+    page = lists.read(_table(), list_name(target_id), limit, cursor)
+    return [from_record(item) for item in page.items], lists.count(list_name(target_id)), page
+
+
+def read_all(target_id: int) -> Iterator[DataProduct]:
+    """Yield all data products of a target."""
+    return (from_record(item) for item in lists.read_all(_table(), list_name(target_id)))
+
+
+def delete(product: DataProduct) -> None:
+    """Delete the record of a data product, its memberships and its timelapse entry. One transaction; done is done."""
+    writes = [
+        requests.delete(_table(), key(product.id), "attribute_exists(pk)"),
+        requests.delete(_table(), _file_key(product)),
+        *(requests.delete(_table(), groups.member_key(each, product.id)) for each in product.groups),
+    ]
+    if product.timelapse_card:
+        writes.append(requests.delete(_table(), {"pk": f"TARGET#{product.target_id}", "sk": product.timelapse_card}))
+    if not product.is_uploading:
+        writes.append(lists.leave(list_name(product.target_id)))
+    try:
+        requests.transact(writes)
+    except ConditionFailedError:
+        return
+
+
+def publish_output(product: DataProduct) -> None:
+    """Keep a data product that a process made; a repeat puts the newer attempt's file in the older one's place.
+
+    One transaction; two where an earlier attempt had come as far.
+
+    Raises
+    ------
+    InvalidInputError
+        If the target does not exist any more.
+    """
+
+    def writes_at(place: lists.Place) -> list[Write]:
+        return [
+            targets.exists(product.target_id),
+            _guard(product),
+            requests.put(_table(), key(product.id), _record(product) | place._asdict(), "attribute_not_exists(pk)"),
+            *(
+                requests.put(_table(), groups.member_key(each, product.id), {"product_id": product.id})
+                for each in product.groups
+            ),
+        ]
+
+    try:
+        lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
+    except ConditionFailedError as error:
+        is_repeat = error.failed[2] or (error.items[1] or {}).get("product_id") == product.id
+        if not is_repeat:
+            raise _explain(error, product) from None
+        attributes = {"key": product.key, "size": product.size}
+        record = attributes | ({"timelapse_card": product.timelapse_card} if product.timelapse_card else {})
+        requests.transact([_overwrite(key(product.id), record), _overwrite(_file_key(product), attributes)])
+
+
+def from_record(item: dict[str, Any]) -> DataProduct:
+    """Return the data product that an item of the table holds."""
+    return DataProduct(
+        id=item["id"],
+        target_id=item["target_id"],
+        name=item["name"],
+        data_product_type=item["data_product_type"],
+        size=item["size"],
+        key=item["key"],
+        folder=item["folder"],
+        created=item["created"],
+        groups=tuple(sorted(item.get("groups", ()))),
+        process_id=item.get("process_id"),
+        is_uploading="expires_at" in item,
+        timelapse_card=item.get("timelapse_card"),
+    )
+
+
+def _record(product: DataProduct) -> dict[str, Any]:
+    return {
+        "id": product.id,
+        "target_id": product.target_id,
+        "name": product.name,
+        "data_product_type": product.data_product_type,
+        "size": product.size,
+        "key": product.key,
+        "folder": product.folder,
+        "created": product.created,
+        "groups": set(product.groups),
+        "process_id": product.process_id,
+        "timelapse_card": product.timelapse_card,
+    }
+
+
+def _writes(product: DataProduct, place: lists.Place) -> list[Write]:
+    put = requests.put(_table(), key(product.id), _record(product) | place._asdict(), "attribute_not_exists(pk)")
+    return [put, *_memberships(product)]
+
+
+def _memberships(product: DataProduct) -> list[Write]:
+    members = [
+        requests.put(_table(), groups.member_key(each, product.id), {"product_id": product.id})
+        for each in product.groups
+    ]
+    return [*(groups.exists(each) for each in product.groups), *members]
+
+
+def _overwrite(record_key: Key, values: dict[str, Any]) -> Write:
+    return requests.update(
+        _table(),
+        record_key,
+        "SET " + ", ".join(f"#{name} = :{name}" for name in values),
+        "attribute_exists(pk)",
+        names={f"#{name}": name for name in values},
+        values={f":{name}": value for name, value in values.items()},
+    )
+
+
+def _file_key(product: DataProduct) -> Key:
+    return {"pk": f"FILE#{product.folder}/{product.name}", "sk": "FILE"}
+
+
+def _guard(product: DataProduct, expires_at: int | None = None, now: int | None = None) -> Write:
+    """Describe taking the file's address; that of an upload which was never completed is free again."""
+    condition, names, values = "attribute_not_exists(pk)", None, None
+    if now is not None:
+        condition, names, values = f"{condition} OR #expires < :now", {"#expires": "expires_at"}, {":now": now}
+    record = {"product_id": product.id, "key": product.key, "size": product.size, "expires_at": expires_at}
+    return requests.put(_table(), _file_key(product), record, condition, names=names, values=values)
+
+
+def _order(product_id: int) -> str:
+    return f"{product_id:015d}"
+
+
+def _explain(error: ConditionFailedError, product: DataProduct) -> InvalidInputError:
+    """Say which condition failed: the target's, the name's, else that of a group."""
+    if error.failed[0]:
+        text = f'Invalid pk "{product.target_id}" - object does not exist.'
+        return InvalidInputError.of("target", text, "value_error.missing_record")
+    if error.failed[1]:
+        text = f"A data product named '{product.name}' already exists for this target."
+        return InvalidInputError.of("file", text, "value_error.unique")
+    wrong = ", ".join(map(str, product.groups))
+    return InvalidInputError.of("group", f'Invalid pk "{wrong}" - object does not exist.', "value_error.missing_record")
+
+
+def _table() -> str:
+    return get_settings().telescope_table

@@ -1,0 +1,40 @@
+"""Sending job messages."""
+
+from functools import cache
+
+from chalicelib.errors import UnavailableError
+from chalicelib.models.messages import RunProcess
+from chalicelib.observability import logger
+from chalicelib.settings import get_settings
+from chalicelib.storage.clients import sqs
+
+
+def send_run_process(queue: str, process_id: int) -> None:
+    """Ask the function behind `queue` ("timelapse" or "pipeline") to run a process. One SendMessage.
+
+    Raises
+    ------
+    UnavailableError
+        If SQS does not take the message.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    settings = get_settings()
+    name = settings.timelapse_queue if queue == "timelapse" else settings.pipeline_queue
+    try:
+        sqs().send_message(QueueUrl=queue_url(name), MessageBody=RunProcess(process_id=process_id).model_dump_json())
+    except (BotoCoreError, ClientError) as error:
+        logger.exception("sending a job failed", extra={"process_id": process_id})
+        raise UnavailableError("Failed to submit job") from error
+
+
+def set_visibility(queue_arn: str, receipt_handle: str, seconds: int) -> None:
+    """Let a message that is being worked on be delivered again after so many seconds. One ChangeMessageVisibility."""
+    url = queue_url(queue_arn.rpartition(":")[2])
+    sqs().change_message_visibility(QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds)
+
+
+@cache
+def queue_url(name: str) -> str:
+    """Return the URL of a queue; asks SQS once for each name."""
+    return name if name.startswith(("http://", "https://")) else sqs().get_queue_url(QueueName=name)["QueueUrl"]
