@@ -3,8 +3,8 @@
     python benchmarks/timelapse.py [--data FOLDER] [--repeat N]
 
 The limits are a quarter of the CPU time of the program this one replaces, measured as a whole process. They hold
-for the pipeline with all its imports; what reading the settings costs is measured in the same process and shown beside it,
-because every function pays it once, whatever it does.
+for the pipeline with all its imports; what reading the settings costs is measured in the same process and shown
+beside it, because every function pays it once, whatever it does.
 """
 
 import argparse

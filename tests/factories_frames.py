@@ -1,0 +1,76 @@
+"""Small FITS files and the surroundings of a pipeline, for tests."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fitsio
+import numpy as np
+
+DATE = "2026-01-10T02:30:00"
+
+
+def write_frame(path: Path, pixels: Any, date: str | None = DATE, **options: Any) -> Path:
+    """Write one image; `cards` are further header cards, other options are those of fitsio's write."""
+    cards = {**({"DATE-OBS": date} if date else {}), **options.pop("cards", {})}
+    with fitsio.FITS(str(path), "rw", clobber=True) as fits:
+        fits.write(np.asarray(pixels), header=cards, **options)
+    return path
+
+
+def write_hdus(path: Path, *hdus: tuple[Any, dict[str, Any]]) -> Path:
+    """Write several HDUs, each given by its image (None: no data) or record array, and its header cards."""
+    with fitsio.FITS(str(path), "rw", clobber=True) as fits:
+        for data, cards in hdus:
+            name = cards.get("EXTNAME")
+            rest = {key: value for key, value in cards.items() if key != "EXTNAME"}
+            if data is not None and data.dtype.names:
+                fits.write_table(data, header=rest, extname=name)
+            else:
+                fits.write_image(data, header=rest, extname=name)
+    return path
+
+
+def star_pixels(x: int = 8, y: int = 4, shape: tuple[int, int] = (12, 20), sky: int = 100) -> Any:
+    """Return a sky that alternates between two counts, with one star."""
+    pixels = np.full(shape, sky, dtype=np.uint16)
+    pixels[::2, ::2] += 2
+    pixels[y, x] = 5000
+    return pixels
+
+
+def table_rows() -> Any:
+    """Return a table of two rows."""
+    return np.array([(1.0, 2.0), (3.0, 4.0)], dtype=[("x", "f4"), ("y", "f4")])
+
+
+@dataclass
+class LocalFile:
+    """An input that lies on the disk already."""
+
+    path: Path
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.path.name
+
+
+@dataclass
+class RecordingReporter:
+    """Keeps what a pipeline reports."""
+
+    text: str = ""
+    steps: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    def log(self, text: str) -> None:
+        self.text += text
+
+    def progress(self, done: int, total: int) -> None:
+        self.steps.append((done, total))
+
+    def update_status(self, status: str) -> None:
+        raise AssertionError("a timelapse has no status words of its own")
