@@ -1,0 +1,1 @@
+"""Sidereal on one machine: embedded AWS, HTTP server, queue and schedule workers, demo. Never deployed."""

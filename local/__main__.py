@@ -1,0 +1,116 @@
+"""`python -m local ...`: serve, demo, env; the other commands are what these start."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from local.home import Home
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    command: str = options.command
+    from local.emulator import EmulatorMissingError
+    from local.keys import NoKeyError
+    from local.serve import InUseError
+    from local.supervisor import ChildFailedError
+
+    run = {"serve": _serve, "demo": _demo, "env": _env}.get(command, _internal)
+    try:
+        return run(options)
+    except (NoKeyError, EmulatorMissingError, InUseError, ChildFailedError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description="Sidereal on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{serve,demo,env}")
+    serve = commands.add_parser("serve", help="run everything until interrupted")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument(
+        "--port", type=_port, default=5000, help="port to listen on, 0 for a free one (default: %(default)s)"
+    )
+    serve.add_argument("--debug", action="store_true", help="log every request and load changed code at once")
+    serve.add_argument(
+        "--create-key", action="store_true", help="make an API key for this machine if none is configured"
+    )
+    demo = commands.add_parser("demo", help="upload frames, make a timelapse, create an event, stop")
+    demo.add_argument("--frames", type=Path, help="folder of FITS frames; made up by default")
+    commands.add_parser("env", help="print the variables that let other programs reach the running server's AWS")
+    commands.add_parser("provision")
+    http = commands.add_parser("http")
+    http.add_argument("fd", type=int)
+    http.add_argument("--debug", action="store_true")
+    work = commands.add_parser("work")
+    work.add_argument("queue")
+    work.add_argument("function")
+    commands.add_parser("schedule")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from local.serve import Options, serve_command
+
+    return serve_command(Options(Home.default(), options.host, options.port, options.debug, options.create_key))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from local.demo import demo_command
+
+    return demo_command(options.frames)
+
+
+def _env(options: argparse.Namespace) -> int:
+    del options
+    from local.environment import shell_exports
+
+    running = Home.default().read_running()
+    if running is None:
+        print("error: nothing is running here; start it with `make serve`", file=sys.stderr)
+        return 1
+    from chalicelib.settings import get_settings
+
+    names = ("ledger_table", "telescope_table", "operations_table", "bucket", "timelapse_queue", "pipeline_queue")
+    settings = get_settings()
+    print(shell_exports({**running["environment"], **{name.upper(): str(getattr(settings, name)) for name in names}}))
+    return 0
+
+
+def _internal(options: argparse.Namespace) -> int:
+    if options.command == "provision":
+        from local.provision import SchemaMismatchError, provision
+
+        try:
+            provision()
+        except SchemaMismatchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        print(f"tables, bucket and queues are there ({os.environ.get('AWS_ENDPOINT_URL', 'AWS')})")
+    elif options.command == "http":
+        from local.http_server import run as run_http
+
+        run_http(options.fd, debug=options.debug)
+    elif options.command == "work":
+        from local.workers import work
+
+        work(options.queue, options.function)
+    else:
+        from local.schedule import run as run_schedule
+
+        run_schedule()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

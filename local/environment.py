@@ -1,0 +1,51 @@
+"""Environment variables of everything that runs on one machine."""
+
+import os
+from collections.abc import Mapping
+
+from local.home import Home
+
+REGION = "us-east-1"
+
+DEFAULTS = {
+    # A worker that was killed on a laptop is noticed within seconds, not within the minute that suits the cloud.
+    "JOB_LEASE_S": "15",
+    "JOB_RESEND_AFTER_S": "60",
+}
+"""Settings that differ from the deployed ones; the user's own values win."""
+
+
+def aws_variables(endpoint_url: str) -> dict[str, str]:
+    """Return what boto3 needs to talk to the embedded AWS."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy without any AWS variable: profiles and endpoints of the real cloud must not leak in."""
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+
+
+def child_environment(home: Home, endpoint_url: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the HTTP server, the workers and the provisioning."""
+    return {
+        **DEFAULTS,
+        **without_aws(os.environ),
+        **aws_variables(endpoint_url),
+        "TMPDIR": str(home.tmp),
+        "PYTHONUNBUFFERED": "1",
+        **extra,
+    }
+
+
+def shell_exports(variables: Mapping[str, str]) -> str:
+    """Return lines that set `variables` in a shell."""
+    import shlex
+
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items()))
