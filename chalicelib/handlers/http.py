@@ -197,7 +197,7 @@ def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) ->
     if reply.body is None:
         del headers["Content-Type"]
     logger.info("request", extra={"route": path, "status": reply.status, "seconds": round(seconds, 4)})
-    metrics.add_dimension("route", path)
+    metrics.add_metadata("route", path)
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     metrics.add_metric("RequestSeconds", MetricUnit.Seconds, seconds)
     if reply.status >= 500:
