@@ -1,0 +1,214 @@
+"""Writes what the deployment template is made from: `.chalice/resources.json` and the policy of each function.
+
+Tables, bucket and queues come from `chalicelib.storage.schema`, as those of tests and laptops do. `python -m local.template`
+writes the files; a test fails when they are not what this module would write.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from chalicelib.storage import schema
+
+FOLDER = Path(__file__).resolve().parents[1] / ".chalice"
+LAYER_FILE = "jobs-layer.zip"
+
+TABLES = {"ledger": "LedgerTable", "telescope": "TelescopeTable", "operations": "OperationsTable"}
+QUEUES = {"dead-letters": "DeadLetterQueue", "timelapse": "TimelapseQueue", "pipeline": "PipelineQueue"}
+FUNCTIONS = {
+    "api": "APIHandler",
+    "run_timelapse": "RunTimelapse",
+    "run_pipeline": "RunPipeline",
+    "run_dead_letters": "RunDeadLetters",
+    "sweep": "Sweep",
+}
+QUEUE_OF = {"run_timelapse": "timelapse", "run_pipeline": "pipeline", "run_dead_letters": "dead-letters"}
+WITH_LAYER = ("run_timelapse", "run_pipeline")
+
+_READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
+_WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+_FILES = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+_CONSUME = [
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueUrl",
+]
+_SEND = ["sqs:SendMessage", "sqs:GetQueueUrl"]
+
+
+def resources() -> dict[str, Any]:
+    """Return what `chalice package --merge-template` adds to the template that Chalice makes."""
+    made: dict[str, Any] = {}
+    for table, logical in zip(schema.tables(), TABLES.values(), strict=True):
+        made[logical] = _table(table)
+    for queue, logical in zip(schema.queues(), QUEUES.values(), strict=True):
+        made[logical] = _queue(queue)
+    made["Artefacts"] = _bucket()
+    made["JobsLayer"] = {
+        "Type": "AWS::Serverless::LayerVersion",
+        "Properties": {
+            "ContentUri": f"./{LAYER_FILE}",
+            "Description": "numpy, fitsio and Pillow for the job functions",
+        },
+    }
+    for function, logical in FUNCTIONS.items():
+        made[logical] = _function(function)
+    made |= _gateway_responses()
+    key = {"Type": "String", "NoEcho": True, "MinLength": 20, "Description": "token:user of the first API key"}
+    return {"Parameters": {"AsimovApiKey": key}, "Resources": made}
+
+
+def policy(function: str) -> dict[str, Any]:
+    """Return the policy of one function: what it calls, on the resources it calls."""
+    statements = [
+        _allow(
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/*"},
+        ),
+        # X-Ray has no resources to name
+        _allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
+    ]
+    if function == "sweep":
+        statements += [
+            _allow(["dynamodb:Query"], *_arns("telescope")),
+            _allow(["dynamodb:UpdateItem"], _arn("TelescopeTable")),
+            _allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")),
+        ]
+        return {"Version": "2012-10-17", "Statement": statements}
+    statements += [
+        _allow([*_READ, *_WRITE], *_arns("telescope")),
+        _allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], _arn("OperationsTable")),
+        _allow(_FILES, {"Fn::Sub": "${Artefacts.Arn}/*"}),
+        _allow(["s3:ListBucket"], _arn("Artefacts")),
+    ]
+    if function == "api":
+        statements.append(_allow([*_READ, *_WRITE], *_arns("ledger")))
+        statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")))
+    else:
+        statements.append(_allow(_CONSUME, _arn(QUEUES[QUEUE_OF[function]])))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def files() -> dict[Path, str]:
+    """Return the text of every generated file."""
+    contents = {FOLDER / "resources.json": resources()}
+    contents |= {FOLDER / f"policy-{function}.json": policy(function) for function in FUNCTIONS}
+    return {path: json.dumps(content, indent=1) + "\n" for path, content in contents.items()}
+
+
+def main() -> None:
+    """Write the generated files."""
+    for path, text in files().items():
+        path.write_text(text, "utf-8")
+
+
+def _table(table: schema.Table) -> dict[str, Any]:
+    # Names are left to CloudFormation, so that stages live side by side.
+    properties = {key: value for key, value in table.creation().items() if key != "TableName"}
+    properties["PointInTimeRecoverySpecification"] = {"PointInTimeRecoveryEnabled": True}
+    properties["SSESpecification"] = {"SSEEnabled": True}
+    if table.ttl_attribute:
+        properties["TimeToLiveSpecification"] = {"AttributeName": table.ttl_attribute, "Enabled": True}
+    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    return {"Type": "AWS::DynamoDB::Table", **kept, "Properties": properties}
+
+
+def _queue(queue: schema.Queue) -> dict[str, Any]:
+    properties: dict[str, Any] = queue.attributes()
+    if queue.has_dead_letters:
+        arn = {"Fn::GetAtt": [QUEUES["dead-letters"], "Arn"]}
+        properties["RedrivePolicy"] = {"deadLetterTargetArn": arn, "maxReceiveCount": schema.MAX_DELIVERIES}
+    return {"Type": "AWS::SQS::Queue", "Properties": {**properties, "SqsManagedSseEnabled": True}}
+
+
+def _bucket() -> dict[str, Any]:
+    closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    cors = [
+        {key: rule[key] for key in ("AllowedMethods", "AllowedOrigins", "AllowedHeaders")}
+        for rule in schema.bucket_cors()["CORSRules"]
+    ]
+    abort = {"Id": "abandoned-parts", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
+    encryption = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    return {
+        "Type": "AWS::S3::Bucket",
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
+            "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
+            "CorsConfiguration": {"CorsRules": cors},
+            "LifecycleConfiguration": {"Rules": [abort]},
+        },
+    }
+
+
+def _function(function: str) -> dict[str, Any]:
+    variables: dict[str, Any] = {
+        "LEDGER_TABLE": {"Ref": "LedgerTable"},
+        "TELESCOPE_TABLE": {"Ref": "TelescopeTable"},
+        "OPERATIONS_TABLE": {"Ref": "OperationsTable"},
+        "BUCKET": {"Ref": "Artefacts"},
+        "TIMELAPSE_QUEUE": {"Ref": "TimelapseQueue"},
+        "PIPELINE_QUEUE": {"Ref": "PipelineQueue"},
+    }
+    properties: dict[str, Any] = {"Environment": {"Variables": variables}}
+    if function == "api":
+        variables["ASIMOV_API_KEY"] = {"Ref": "AsimovApiKey"}
+    if function in WITH_LAYER:
+        properties["Layers"] = [{"Ref": "JobsLayer"}]
+        properties["EphemeralStorage"] = {"Size": 10_240}
+    if function in QUEUE_OF:
+        source: dict[str, Any] = {
+            # Chalice wrote an Fn::Sub of its own here, which this one replaces.
+            "Queue": {"Fn::Sub": f"${{{QUEUES[QUEUE_OF[function]]}.Arn}}"},
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        }
+        if function in WITH_LAYER:
+            source["ScalingConfig"] = {"MaximumConcurrency": 50}
+        properties["Events"] = {f"{FUNCTIONS[function]}SqsEventSource": {"Properties": source}}
+    return {"Properties": properties}
+
+
+def _gateway_responses() -> dict[str, Any]:
+    """Return what API Gateway answers by itself; it cannot tell the two APIs apart, so both families' keys are there."""
+    answers = {
+        "NotFound": ("MISSING_AUTHENTICATION_TOKEN", 404, "Resource not found", "Not found."),
+        "TooLarge": ("REQUEST_TOO_LARGE", 413, "Request body too large", "Request body too large."),
+        "Throttled": ("THROTTLED", 429, "Too many requests", "Request was throttled."),
+        "Quota": ("QUOTA_EXCEEDED", 429, "Too many requests", "Request was throttled."),
+        "Denied": ("UNAUTHORIZED", 401, "Unauthorized", "Unauthorized."),
+        "ClientFault": ("DEFAULT_4XX", None, "Bad request", "Bad request."),
+        "ServerFault": ("DEFAULT_5XX", None, "Internal server error", "Internal server error."),
+    }
+    made = {}
+    for name, (kind, status, error, detail) in answers.items():
+        properties: dict[str, Any] = {
+            "RestApiId": {"Ref": "RestAPI"},
+            "ResponseType": kind,
+            "ResponseTemplates": {"application/json": json.dumps({"error": error, "detail": detail})},
+        }
+        if status is not None:
+            properties["StatusCode"] = str(status)
+        if status == 429:
+            properties["ResponseParameters"] = {"gatewayresponse.header.Retry-After": "'1'"}
+        made[f"Gateway{name}"] = {"Type": "AWS::ApiGateway::GatewayResponse", "Properties": properties}
+    return made
+
+
+def _allow(actions: list[str], *on: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": list(on)}
+
+
+def _arn(logical: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [logical, "Arn"]}
+
+
+def _arns(table: str) -> list[Any]:
+    logical = TABLES[table]
+    return [_arn(logical), {"Fn::Sub": f"${{{logical}.Arn}}/index/{schema.LIST_INDEX}"}]
+
+
+if __name__ == "__main__":
+    main()
