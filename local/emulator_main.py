@@ -24,7 +24,7 @@ from typing import Any
 
 from local.orphan import end_with_parent
 
-QUIET_S = 0.25
+QUIET_S = 0.5
 """Shortest pause before a save, so that a burst of writes is one save."""
 
 LOSS_S = 1.8
@@ -168,7 +168,10 @@ def watch(app: App, saver: Saver) -> App:
 
 
 def take_lock(path: Path, wait_s: float = 15.0) -> int:
-    """Wait until no other emulator uses this state; the lock lasts as long as the process."""
+    """Wait until no other emulator uses this state.
+
+    The lock lasts as long as the process and any forked copy of it that is still saving.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + wait_s
     while True:
@@ -191,28 +194,30 @@ async def _serve(listening_fd: int) -> None:
 
     folder = Path(persistence.STATE_DIR)
 
-    def save_one(service: str, state: Any) -> None:
-        version = persistence._state_format_version(service)
-        write_state(folder, service, version, state, persistence._json_default)
-
     def save(services: Iterable[str]) -> None:
-        # In the forked copy nothing else changes the state, so the copies that MiniStack makes of it are wasted work.
+        # Nothing else changes the state in the forked copy, nor at the end: the copies that MiniStack makes are wasted work.
         copy.deepcopy = lambda value, *_: value
         states = emulator._build_persistence_save_dict()
         for service in states if EVERYTHING in services else services:
             state = states[service]() if service in states else None
             if state is not None:
-                save_one(service, state)
+                version = persistence._state_format_version(service)
+                write_state(folder, service, version, state, persistence._json_default)
 
-    persistence.save_state = save_one  # what MiniStack writes on a clean stop
+    def stop_serving() -> None:
+        # The long polls that are cut off now are nothing to report.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        stop.set()
+
+    emulator.save_all = lambda _: save([EVERYTHING])  # called on a clean stop
     config = Config()
     config.bind = [f"fd://{listening_fd}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 1
+    config.graceful_timeout = 0.3
     config.loglevel = "WARNING"
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop_serving)
     await serve(watch(emulator.app, Saver(save)), config, shutdown_trigger=stop.wait)
 
 
