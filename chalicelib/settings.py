@@ -1,30 +1,33 @@
 """Every setting, typed and explained. Read from the environment on first use, never at import."""
 
+import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, Json, field_validator
 
 DEFAULT_PIPELINES = {"Timelapse": "chalicelib.pipelines.timelapse.TimelapsePipeline"}
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. The environment variable of a field is its name in upper case.
 
     boto3 reads its own variables (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, credentials) itself.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, validate_default=False)
 
     # Who may write
-    asimov_api_key: str | None = Field(None, description="One API key, `token:user`; without a colon the user is `api-user`.")
+    asimov_api_key: str | None = Field(
+        None, description="One API key, `token:user`; without a colon the user is `api-user`."
+    )
     asimov_api_keys_file: Path | None = Field(None, description="YAML file whose `api_keys` maps tokens to users.")
     asimov_config_file: Path = Field(
-        Path(".asimov/asimov.conf"), description="INI file whose section [api] may name `api_keys_file` and `cors_origins`."
+        Path(".asimov/asimov.conf"),
+        description="INI file whose section [api] may name `api_keys_file` and `cors_origins`.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API: `*` or a comma-separated list; none by default."
     )
 
@@ -35,33 +38,50 @@ class Settings(BaseSettings):
     bucket: str = Field("sidereal-artefacts", description="S3 bucket of all files.")
     timelapse_queue: str = Field("sidereal-timelapse", description="SQS queue (name or URL) of timelapse jobs.")
     pipeline_queue: str = Field("sidereal-pipeline", description="SQS queue (name or URL) of all other pipeline jobs.")
-    working_directory_root: str = Field("working", description="Folder under which an event's working directory lies by default.")
+    working_directory_root: str = Field(
+        "working", description="Folder under which an event's working directory lies by default."
+    )
 
     # HTTP
     max_body_bytes: int = Field(
-        4_500_000, gt=0, description="Largest request body; a Lambda invocation takes 6 MB, a third of it lost to base64."
+        4_500_000,
+        gt=0,
+        description="Largest request body; a Lambda invocation takes 6 MB, a third of it lost to base64.",
     )
     link_lifetime_s: int = Field(900, gt=0, description="Seconds for which a presigned download link works.")
     upload_lifetime_s: int = Field(3600, gt=0, description="Seconds for which a presigned upload is accepted.")
     max_upload_bytes: int = Field(5_000_000_000, gt=0, description="Largest file of a presigned upload, bytes.")
 
     # Jobs
-    pipelines: dict[str, str] = Field(
-        default_factory=lambda: dict(DEFAULT_PIPELINES), description="JSON object: pipeline name -> dotted path of its class."
+    pipelines: Json[dict[str, str]] | dict[str, str] = Field(
+        default_factory=lambda: dict(DEFAULT_PIPELINES),
+        description="JSON object: pipeline name -> dotted path of its class.",
     )
-    job_lease_s: float = Field(60, gt=0, description="Seconds without a sign of life after which a job may be taken over.")
+    job_lease_s: float = Field(
+        60, gt=0, description="Seconds without a sign of life after which a job may be taken over."
+    )
     job_max_tries: int = Field(3, gt=0, description="Times a process is started before it is given up.")
-    job_retry_delay_s: int = Field(10, ge=0, description="Seconds before a job that failed unexpectedly is delivered again.")
-    job_resend_after_s: float = Field(900, gt=0, description="Seconds after which a waiting process gets a new message.")
+    job_retry_delay_s: int = Field(
+        10, ge=0, description="Seconds before a job that failed unexpectedly is delivered again."
+    )
+    job_resend_after_s: float = Field(
+        900, gt=0, description="Seconds after which a waiting process gets a new message."
+    )
     job_disk_bytes: int = Field(
-        6_000_000_000, gt=0, description="Room for input files in the job's temporary folder; beyond it the oldest are dropped."
+        6_000_000_000,
+        gt=0,
+        description="Room for input files in the job's temporary folder; beyond it the oldest are dropped.",
     )
 
     # Timelapse
     timelapse_format: Literal["gif"] = Field("gif", description="Format of a timelapse.")
     timelapse_fps: float = Field(10, description="Frames per second; must be above 0.")
-    timelapse_size: int = Field(500, gt=0, description="Longest side of a timelapse, pixels; frames are never enlarged.")
-    timelapse_crop_scale: float = Field(0.5, gt=0, le=1, description="Fraction of each side that the flag `crop` keeps.")
+    timelapse_size: int = Field(
+        500, gt=0, description="Longest side of a timelapse, pixels; frames are never enlarged."
+    )
+    timelapse_crop_scale: float = Field(
+        0.5, gt=0, le=1, description="Fraction of each side that the flag `crop` keeps."
+    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -73,5 +93,6 @@ class Settings(BaseSettings):
 
 @cache
 def get_settings() -> Settings:
-    """Return the settings of this process, read once."""
-    return Settings()
+    """Return the settings of this process, read from the environment once."""
+    given = {name: os.environ[name.upper()] for name in Settings.model_fields if os.environ.get(name.upper())}
+    return Settings.model_validate(given)

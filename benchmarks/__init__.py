@@ -1,0 +1,1 @@
+"""Benchmarks, run with `make bench`: each module has `run() -> dict` and `rows(figures)`."""
