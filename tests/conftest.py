@@ -2,8 +2,10 @@
 
 import json
 import os
+import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,13 @@ for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ASIMOV_API
 PROJECT = Path(__file__).resolve().parents[1]
 TOKEN = "a-token-for-tests"
 USER = "tester"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--aws-endpoint",
+        help="address of an AWS emulator on which to run instead of moto; tables and queues get names of their own",
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -54,52 +63,89 @@ def forget() -> None:
 
 @dataclass
 class Aws:
-    """AWS in memory, with clients for looking behind the API's back."""
+    """AWS in memory, or an emulator, with clients for looking behind the API's back."""
 
     dynamodb: Any
     s3: Any
     sqs: Any
+    prefix: str = "sidereal-"
+
+    def name(self, name: str) -> str:
+        """Return what a table, bucket or queue is called in this run: `sidereal-telescope`, where it runs on moto."""
+        shared = "sidereal-dead-letters"
+        return name if name == shared else name.replace("sidereal-", self.prefix, 1)
 
     def items(self, table: str = "sidereal-telescope") -> list[dict[str, Any]]:
         """Return all items of a table."""
-        return self.dynamodb.scan(TableName=table)["Items"]
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.name(table))
+        return [item for page in pages for item in page["Items"]]
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return all keys of the bucket."""
-        listed = self.s3.list_objects_v2(Bucket="sidereal-artefacts", Prefix=prefix)
-        return [entry["Key"] for entry in listed.get("Contents", [])]
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name("sidereal-artefacts"), Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def messages(self, queue: str = "sidereal-timelapse") -> list[dict[str, Any]]:
         """Receive what is visible on a queue."""
-        url = self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        url = self.sqs.get_queue_url(QueueName=self.name(queue))["QueueUrl"]
         answer = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])
         return answer.get("Messages", [])
 
+    def create(self) -> None:
+        """Make tables, bucket and queues as the schema describes them."""
+        from chalicelib.settings import get_settings
+        from chalicelib.storage import schema
 
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    """Tables, bucket and queues as the schema describes them, on moto."""
-    import boto3
-    from moto import mock_aws
-
-    from chalicelib.settings import get_settings
-    from chalicelib.storage import schema
-
-    with mock_aws():
-        made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"))
         for table in schema.tables():
-            made.dynamodb.create_table(**table.creation())
-        made.s3.create_bucket(Bucket=get_settings().bucket)
+            self.dynamodb.create_table(**table.creation())
+        self.s3.create_bucket(Bucket=get_settings().bucket)
         dead = None
         for queue in schema.queues():
             attributes = {
                 key: json.dumps(value) if isinstance(value, dict) else str(value)
                 for key, value in queue.attributes(dead).items()
             }
-            url = made.sqs.create_queue(QueueName=queue.name, Attributes=attributes)["QueueUrl"]
-            arn = made.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            url = self.sqs.create_queue(QueueName=queue.name, Attributes=attributes)["QueueUrl"]
+            arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             dead = dead or arn
-        yield made
+
+    def remove(self) -> None:
+        """Remove what `create` made."""
+        from chalicelib.settings import get_settings
+        from chalicelib.storage import schema
+
+        for table in schema.tables():
+            self.dynamodb.delete_table(TableName=table.name)
+        for key in self.keys():
+            self.s3.delete_object(Bucket=get_settings().bucket, Key=key)
+        self.s3.delete_bucket(Bucket=get_settings().bucket)
+        for queue in schema.queues():
+            self.sqs.delete_queue(QueueUrl=self.sqs.get_queue_url(QueueName=queue.name)["QueueUrl"])
+
+
+@pytest.fixture
+def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """Tables, bucket and queues as the schema describes them: on moto, or on the emulator at `--aws-endpoint`."""
+    import boto3
+    from moto import mock_aws
+
+    endpoint = request.config.getoption("--aws-endpoint")
+    if endpoint is None:
+        with mock_aws():
+            made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"))
+            made.create()
+            yield made
+        return
+    prefix = f"t{uuid.uuid4().hex[:8]}-"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    for name in ("LEDGER_TABLE", "TELESCOPE_TABLE", "OPERATIONS_TABLE", "TIMELAPSE_QUEUE", "PIPELINE_QUEUE"):
+        monkeypatch.setenv(name, prefix + name.partition("_")[0].lower())
+    monkeypatch.setenv("BUCKET", f"{prefix}artefacts")
+    forget()
+    made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"), prefix)
+    made.create()
+    yield made
+    made.remove()
 
 
 @dataclass
@@ -251,11 +297,12 @@ def deliver(api: Api, aws: Aws) -> Callable[..., Any]:
 
     def run(queue: str = "timelapse") -> list[Any]:
         answers = []
-        url = aws.sqs.get_queue_url(QueueName=f"sidereal-{queue}")["QueueUrl"]
+        name = aws.name(f"sidereal-{queue}")
+        url = aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
         for message in aws.messages(f"sidereal-{queue}"):
             event = sqs_event(
                 message["Body"],
-                queue=f"sidereal-{queue}",
+                queue=name,
                 receipt=message["ReceiptHandle"],
                 deliveries=int(message["Attributes"]["ApproximateReceiveCount"]),
             )
@@ -265,5 +312,53 @@ def deliver(api: Api, aws: Aws) -> Callable[..., Any]:
             if not answer["batchItemFailures"]:
                 aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return answers
+
+    return run
+
+
+@pytest.fixture
+def calls(aws: Aws) -> list[str]:
+    """Collect the names of the AWS operations that the project asks for, one for each request."""
+    from chalicelib.storage import clients
+
+    made: list[str] = []
+    for client in (clients.dynamodb(), clients.s3(), clients.sqs()):
+        client.meta.events.register("before-call", lambda model, **_: made.append(model.name))
+    return made
+
+
+@pytest.fixture
+def at_once(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Call a function with each of the arguments, all at the same time, and return what they return or raise.
+
+    AWS answers each single request as a whole; moto does only if no two are inside it at once.
+    """
+    from moto.core.botocore_stubber import BotocoreStubber
+
+    from chalicelib.storage import clients
+
+    clients.dynamodb()
+    one_request = threading.Lock()
+    answer = BotocoreStubber.__call__
+
+    def answer_alone(*args: Any, **kwargs: Any) -> Any:
+        with one_request:
+            return answer(*args, **kwargs)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
+
+    def run(function: Callable[[Any], Any], arguments: Iterable[Any]) -> list[Any]:
+        waiting = list(arguments)
+        start = threading.Barrier(len(waiting))
+
+        def one(argument: Any) -> Any:
+            start.wait()
+            try:
+                return function(argument)
+            except Exception as error:  # noqa: BLE001 - what went wrong is for the test to judge
+                return error
+
+        with ThreadPoolExecutor(len(waiting)) as pool:
+            return list(pool.map(one, waiting))
 
     return run
