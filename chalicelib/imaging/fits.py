@@ -17,6 +17,7 @@ from fitsio.fitslib import FITS
 
 from chalicelib.imaging.dates import find_observation_time
 from chalicelib.imaging.headers import BLOCK_BYTES, DamagedFileError, FrameError, Hdu, padded, walk_hdus
+from chalicelib.imaging.tiles import check_gzip_tiles, mark_blanks
 
 NO_DATE = "could not find observation date in FITS header 'DATE-OBS'"
 
@@ -51,10 +52,8 @@ class FrameHeader:
         Number of images of this size behind each other; 1 for a plain image.
     bitpix : int
         Bits of a stored pixel, negative for floats: 8, 16, 32, 64, -32, -64.
-    hdu : int
-        Index of the HDU that holds the image; 0 is the primary.
-    data_end : int
-        Offset in bytes behind the image in the file once unzipped.
+    image : Hdu
+        The header of that HDU.
     gzipped : bool
         Whether the whole file is gzip data, whatever its name.
     """
@@ -65,8 +64,7 @@ class FrameHeader:
     height_px: int
     planes: int
     bitpix: int
-    hdu: int
-    data_end: int
+    image: Hdu
     gzipped: bool
 
     @property
@@ -111,9 +109,7 @@ def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
             if time is None:
                 raise FrameError(shown, NO_DATE)
             planes = int(np.prod(axes[2:], dtype=np.int64))
-            return FrameHeader(
-                shown, time, axes[0], axes[1], planes, image.bitpix, image.index, image.data_end, gzipped
-            )
+            return FrameHeader(shown, time, axes[0], axes[1], planes, image.bitpix, image, gzipped)
     except DamagedFileError as error:
         raise FrameError(shown, str(error)) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -141,19 +137,31 @@ def read_pixels(path: Path, header: FrameHeader) -> npt.NDArray[Any]:
         If the pixels are damaged.
     """
     try:
-        with _cfitsio_path(path, header) as plain, _open_fits(plain) as fits:
-            hdu = fits[header.hdu]
-            if header.planes == 1:
-                pixels = hdu.read()
-            else:
-                lead = len(hdu.get_dims()) - 2
-                pixels = hdu[(*(slice(0, 1) for _ in range(lead)), slice(None), slice(None))]
-            return cast(npt.NDArray[Any], pixels.reshape(header.height_px, header.width_px))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FrameError(header.name, "its gzip data are damaged or cut short") from error
-    except (OSError, ValueError, RuntimeError, TypeError, IndexError) as error:
+        with _cfitsio_path(path, header) as plain:
+            if header.image.compressed:
+                check_gzip_tiles(Path(plain), header.image)
+            with _open_fits(plain) as fits:
+                pixels = _first_plane(fits[header.image.index], header.planes)
+            pixels = pixels.reshape(header.height_px, header.width_px)
+            if header.image.compressed and pixels.dtype.kind == "f":
+                mark_blanks(pixels, Path(plain), header.image)
+            return pixels
+    except (EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
+        if header.gzipped and isinstance(error, (EOFError, zlib.error, gzip.BadGzipFile)):
+            raise FrameError(header.name, "its gzip data are damaged or cut short") from error
         # fitsio raises all of these for damaged data; its texts are dumps of cfitsio's error stack.
         raise FrameError(header.name, "its pixels cannot be read, the file is damaged") from error
+
+
+def _first_plane(hdu: Any, planes: int) -> npt.NDArray[Any]:
+    if planes == 1:
+        pixels = hdu.read()
+    else:
+        lead = len(hdu.get_dims()) - 2
+        pixels = hdu[(*(slice(0, 1) for _ in range(lead)), slice(None), slice(None))]
+    if pixels is None:
+        raise ValueError("fitsio found no data")
+    return cast(npt.NDArray[Any], pixels)
 
 
 def _find_image(walk: Iterator[Hdu]) -> tuple[list[Hdu], Hdu | None]:
@@ -206,7 +214,7 @@ def _cfitsio_path(path: Path, header: FrameHeader) -> Iterator[str]:
     further than the image reaches. It also refuses an image whose last block is not filled up, which is harmless.
     """
     absolute = str(path.absolute())
-    whole = header.gzipped or path.stat().st_size < padded(header.data_end)
+    whole = header.gzipped or path.stat().st_size < padded(header.image.data_end)
     if not whole and _PLAIN_PATH.fullmatch(absolute) and ".imh" not in absolute.lower():
         yield absolute
         return
@@ -214,7 +222,7 @@ def _cfitsio_path(path: Path, header: FrameHeader) -> Iterator[str]:
         plain = Path(folder, "frame.fits")
         if whole:
             with _open_unzipped(path) as (stream, _), plain.open("wb") as copy:
-                _copy(stream, copy, header.data_end)
+                _copy(stream, copy, header.image.data_end)
         else:
             plain.symlink_to(absolute)
         yield str(plain)

@@ -20,10 +20,10 @@ Value = str | int | float | bool
 
 _STRUCTURE = (
     *("SIMPLE", "XTENSION", "EXTNAME", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"),
-    *("ZIMAGE", "ZBITPIX", "ZNAXIS"),
+    *("TFIELDS", "THEAP", "ZIMAGE", "ZCMPTYPE", "ZBITPIX", "ZNAXIS"),
 )
 _WANTED = {keyword.ljust(8).encode() for keyword in (*_STRUCTURE, *DATE_KEYWORDS)}
-_AXIS = re.compile(rb"Z?NAXIS[1-9]\d{0,2} *$")
+_NUMBERED = re.compile(rb"(?:Z?NAXIS|ZTILE|TTYPE|TFORM)[1-9]\d{0,2} *$")
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -92,15 +92,23 @@ class Hdu:
     @property
     def image_axes(self) -> tuple[int, ...]:
         """Lengths of the image's axes, x first, those of length 1 dropped; fewer than two if there is no image."""
-        kind = str(self.keywords.get("XTENSION", "IMAGE")).strip()
-        if not self._prefix and kind not in ("IMAGE", "IUEIMAGE"):
+        if not self.compressed and self._kind not in ("IMAGE", "IUEIMAGE"):
             return ()
         axes = _axes(self.keywords, self._prefix)
         return () if 0 in axes else tuple(length for length in axes if length != 1)
 
     @property
+    def compressed(self) -> bool:
+        """Whether the image is stored as a table of compressed tiles."""
+        return self._kind == "BINTABLE" and self.keywords.get("ZIMAGE") is True
+
+    @property
+    def _kind(self) -> str:
+        return str(self.keywords.get("XTENSION", "")).strip() if self.index else "IMAGE"
+
+    @property
     def _prefix(self) -> str:
-        return "Z" if self.keywords.get("ZIMAGE") is True else ""
+        return "Z" if self.compressed else ""
 
 
 def padded(length: int) -> int:
@@ -148,7 +156,7 @@ def _read_header(stream: BinaryIO, block: bytes) -> tuple[dict[str, Value], int]
             keyword = block[offset : offset + 8]
             if keyword == b"END     ":
                 return keywords, number * BLOCK_BYTES
-            if keyword in _WANTED or _AXIS.match(keyword):
+            if keyword in _WANTED or _NUMBERED.match(keyword):
                 card = block[offset : offset + CARD_BYTES].decode("latin-1")
                 if card[8] == "=":
                     # The first of two equal keywords counts, as in cfitsio.

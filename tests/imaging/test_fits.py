@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.imaging.fits import MAX_PIXELS, NO_DATE, read_frame_header, read_pixels
 from chalicelib.imaging.headers import FrameError, parse_value
+from chalicelib.imaging.tiles import mark_blanks
 from tests.factories_frames import DATE, star_pixels, table_rows, write_frame, write_hdus
 
 TIME = datetime(2026, 1, 10, 2, 30, tzinfo=UTC)
@@ -40,7 +41,7 @@ def test_unsigned_16_bit_reaches_65535(tmp_path):
 def test_every_tile_compression_keeps_integers(tmp_path, method):
     pixels = np.arange(40 * 30, dtype=np.int16).reshape(40, 30)
     header, found = read(write_frame(tmp_path / "a.fits.fz", pixels, compress=method))
-    assert (header.hdu, header.bitpix, header.size) == (1, 16, (30, 40))
+    assert (header.image.index, header.bitpix, header.size) == (1, 16, (30, 40))
     assert found.tolist() == pixels.tolist()
 
 
@@ -108,14 +109,14 @@ def test_the_first_image_is_taken_not_the_table_before_or_the_mask_behind_it(tmp
         (np.zeros((12, 20), dtype=np.uint8), {"EXTNAME": "BPM"}),
     )
     header, found = read(path)
-    assert header.hdu == 2
+    assert header.image.index == 2
     assert found.tolist() == star_pixels().tolist()
 
 
 def test_a_mask_in_front_of_the_image_is_passed_over(tmp_path):
     mask = np.zeros((12, 20), dtype=np.uint8)
     hdus = [(None, {"DATE-OBS": DATE}), (mask, {"EXTNAME": "BPM"}), (star_pixels(), {"EXTNAME": "SCI"})]
-    assert read_frame_header(write_hdus(tmp_path / "a.fits", *hdus)).hdu == 2
+    assert read_frame_header(write_hdus(tmp_path / "a.fits", *hdus)).image.index == 2
 
 
 def test_the_time_of_the_image_wins_over_that_of_the_primary(tmp_path):
@@ -128,7 +129,7 @@ def test_the_time_may_stand_in_another_hdu(tmp_path, position):
     hdus = [(None, {}), (star_pixels(), {"EXTNAME": "SCI"}), (star_pixels(), {"EXTNAME": "BPM"})]
     hdus[position][1]["DATE-OBS"] = DATE
     header = read_frame_header(write_hdus(tmp_path / "a.fits", *hdus))
-    assert (header.hdu, header.time) == (1, TIME)
+    assert (header.image.index, header.time) == (1, TIME)
 
 
 @pytest.mark.parametrize("date", [None, "not a date"])
@@ -241,3 +242,35 @@ def test_a_small_file_that_claims_a_huge_compressed_image_is_refused(tmp_path):
 def test_header_values_are_read_by_the_rules_of_the_standard(text, value):
     assert parse_value(text) == value
     assert type(parse_value(text)) is type(value)
+
+
+def test_blank_pixels_of_quantised_floats_become_nan(tmp_path):
+    # Each row is a tile of its own scale; counts are ZZERO + ZSCALE * integer, and the two least integers are blank.
+    path = write_frame(tmp_path / "a.fits.fz", noisy_floats(), compress="rice", qlevel=4)
+    header = read_frame_header(path)
+    pixels = read_pixels(path, header)
+    scale = zscale_of(path)
+    pixels[0, 3] = -2147483647 * scale[0]
+    pixels[2, 5] = -2147483648 * scale[2]
+    mark_blanks(pixels, path, header.image)
+    assert np.argwhere(np.isnan(pixels)).tolist() == [[0, 3], [2, 5]]
+
+
+def noisy_floats():
+    return np.random.default_rng(1).normal(100, 3, (4, 40)).astype(np.float32)
+
+
+def zscale_of(path):
+    # A row holds a descriptor of 8 bytes, then ZSCALE and ZZERO.
+    header = read_frame_header(path).image
+    assert header.keywords["NAXIS1"] == 24
+    return np.fromfile(path, ">f8", count=4 * 3, offset=header.data_start).reshape(4, 3)[:, 1]
+
+
+def test_a_gzip_tile_that_is_cut_short_is_refused_before_cfitsio_hangs_on_it(tmp_path):
+    path = write_frame(tmp_path / "a.fits.fz", noisy_floats(), compress="gzip_2", qlevel=0)
+    start = read_frame_header(path).image.data_start
+    data = bytearray(path.read_bytes())
+    data[start + 8 + 3] -= 5
+    path.write_bytes(data)
+    assert reason(path) == "its pixels cannot be read, the file is damaged"

@@ -40,7 +40,7 @@ def test_files_are_named_and_built_like_those_of_the_archive(sequence):
     paths, _, field = sequence
     assert [path.name for path in paths] == [f"tst1m001-fa01-20260110-000{n}-e91.fits.fz" for n in (1, 2, 3)]
     header = read_frame_header(paths[1])
-    assert (header.hdu, header.bitpix, header.size) == (1, 16, (128, 128))
+    assert (header.image.index, header.bitpix, header.size) == (1, 16, (128, 128))
     assert header.time == field.frames[1].time == field.frames[0].time + timedelta(seconds=120)
     with fitsio.FITS(str(paths[0])) as fits:
         assert len(fits[0].get_dims()) == 0
@@ -103,4 +103,4 @@ def test_the_same_seed_gives_the_same_pixels_and_another_does_not(tmp_path):
 def test_plain_float_frames_can_be_had_too(tmp_path):
     (path,) = make_frames(tmp_path, 1, 64, dtype="float32", compress=False)
     header = read_frame_header(path)
-    assert (path.suffix, header.hdu, header.bitpix) == (".fits", 0, -32)
+    assert (path.suffix, header.image.index, header.bitpix) == (".fits", 0, -32)

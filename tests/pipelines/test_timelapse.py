@@ -186,7 +186,7 @@ def test_a_frame_whose_pixels_turn_out_damaged_is_left_out_of_the_count(run, nig
     noise = np.random.default_rng(1).integers(0, 9999, (12, 20)).astype(np.int16)
     damaged = write_frame(tmp_path / "damaged.fits.fz", noise, compress="gzip")
     data = bytearray(damaged.read_bytes())
-    end = read_frame_header(damaged).data_end
+    end = read_frame_header(damaged).image.data_end
     data[end - 200 : end] = bytes(200)
     damaged.write_bytes(data)
     (output,), reporter = run([damaged, *night(2)])
