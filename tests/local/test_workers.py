@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.settings import get_settings
 from local import schedule
 from local.context import LambdaContext
 from local.workers import QueueWorker, function_names, is_failed, load_function, make_event
-
-QUEUE = "sidereal-timelapse"
 
 
 class Function:
@@ -29,13 +28,17 @@ class Function:
         return {"batchItemFailures": [{"itemIdentifier": failure} for failure in failures]}
 
 
+def queue() -> str:
+    return get_settings().timelapse_queue
+
+
 def send(aws: Any, body: str = "{}", **arguments: Any) -> None:
-    url = aws.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    url = aws.sqs.get_queue_url(QueueName=queue())["QueueUrl"]
     aws.sqs.send_message(QueueUrl=url, MessageBody=body, **arguments)
 
 
 def left(aws: Any) -> int:
-    url = aws.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    url = aws.sqs.get_queue_url(QueueName=queue())["QueueUrl"]
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return sum(int(attributes[name]) for name in names)
@@ -45,12 +48,12 @@ def test_an_event_has_the_shape_that_lambda_sends(aws: Any) -> None:
     send(aws, '{"version":1,"process_id":7}', MessageAttributes={"a": {"DataType": "String", "StringValue": "b"}})
     function = Function()
 
-    assert QueueWorker(QUEUE, "run_timelapse", function).poll(wait_s=0) is True
+    assert QueueWorker(queue(), "run_timelapse", function).poll(wait_s=0) is True
 
     (record,) = function.events[0]["Records"]
     assert record["body"] == '{"version":1,"process_id":7}'
     assert record["eventSource"] == "aws:sqs"
-    assert record["eventSourceARN"].endswith(f":{QUEUE}")
+    assert record["eventSourceARN"].endswith(f":{queue()}")
     assert record["awsRegion"] == "us-east-1"
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
     assert record["messageAttributes"]["a"]["stringValue"] == "b"
@@ -61,7 +64,7 @@ def test_an_event_has_the_shape_that_lambda_sends(aws: Any) -> None:
 def test_a_message_that_was_handled_is_deleted(aws: Any) -> None:
     send(aws)
 
-    QueueWorker(QUEUE, "run_timelapse", Function()).poll(wait_s=0)
+    QueueWorker(queue(), "run_timelapse", Function()).poll(wait_s=0)
 
     assert left(aws) == 0
 
@@ -72,7 +75,7 @@ def test_a_message_that_was_handled_is_deleted(aws: Any) -> None:
 def test_a_message_that_failed_stays_in_the_queue(aws: Any, function: Function) -> None:
     send(aws)
 
-    QueueWorker(QUEUE, "run_timelapse", function).poll(wait_s=0)
+    QueueWorker(queue(), "run_timelapse", function).poll(wait_s=0)
 
     assert left(aws) == 1
 
@@ -81,7 +84,7 @@ def test_messages_come_one_by_one(aws: Any) -> None:
     send(aws)
     send(aws)
     function = Function()
-    worker = QueueWorker(QUEUE, "run_timelapse", function)
+    worker = QueueWorker(queue(), "run_timelapse", function)
 
     assert [worker.poll(wait_s=0) for _ in range(3)] == [True, True, False]
     assert [len(event["Records"]) for event in function.events] == [1, 1]

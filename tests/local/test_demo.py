@@ -1,0 +1,85 @@
+"""The parts of the demonstration that decide something; `make demo` runs the whole."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from local.client import RefusedError, _error_text
+from local.demo import DemoError, check_film, find_frames, remove_leftovers
+from local.home import Home
+from local.serve import _lock
+
+
+def test_files_beside_frames_are_left_out(tmp_path: Path) -> None:
+    for name in ("b.fits", "a b ü.FITS", "c.fits.fz", "d", "README.md", "MANIFEST.json", ".hidden", "notes.TXT"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.fits").mkdir()
+
+    assert [file.name for file in find_frames(tmp_path)] == ["a b ü.FITS", "b.fits", "c.fits.fz", "d"]
+
+
+def test_a_folder_without_frames_is_told(tmp_path: Path) -> None:
+    (tmp_path / "README.md").touch()
+
+    with pytest.raises(DemoError, match="no frames"):
+        find_frames(tmp_path)
+    with pytest.raises(DemoError, match="no folder"):
+        find_frames(tmp_path / "missing")
+
+
+def save_film(file: Path, count: int) -> None:
+    frames = [Image.new("P", (6, 4), number) for number in range(count)]
+    frames[0].save(file, save_all=True, append_images=frames[1:])
+
+
+def test_a_film_is_measured(tmp_path: Path) -> None:
+    save_film(tmp_path / "t.gif", 3)
+
+    assert check_film(tmp_path / "t.gif") == (6, 4, 3)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 20, 60])
+def test_a_film_that_does_not_play_is_told(tmp_path: Path, kept_bytes: int) -> None:
+    save_film(tmp_path / "t.gif", 3)
+    (tmp_path / "t.gif").write_bytes((tmp_path / "t.gif").read_bytes()[:kept_bytes])
+
+    with pytest.raises(DemoError):
+        check_film(tmp_path / "t.gif")
+
+
+def test_a_film_of_one_frame_is_told(tmp_path: Path) -> None:
+    save_film(tmp_path / "t.gif", 1)
+
+    with pytest.raises(DemoError, match="1 frame only"):
+        check_film(tmp_path / "t.gif")
+
+
+def test_what_a_killed_demonstration_left_is_removed_and_a_running_one_stays(tmp_path: Path) -> None:
+    running, killed, kept = Home(tmp_path / "state-1"), tmp_path / "state-2", tmp_path / "t.gif"
+    killed.mkdir()
+    (killed / "lock").touch()
+    kept.touch()
+    with _lock(running):
+        remove_leftovers(tmp_path)
+
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["state-1", "t.gif"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"detail": "Not found."}', "Not found."),
+        (b'{"error": "Event not found"}', "Event not found"),
+        (b'{"name": ["too long", "odd"], "ra": ["missing"]}', "name: too long odd; ra: missing"),
+        (b"<html>", "<html>"),
+    ],
+)
+def test_both_families_of_errors_are_read(body: bytes, text: str) -> None:
+    import requests
+
+    reply = requests.Response()
+    reply._content, reply.status_code = body, 400
+
+    assert _error_text(reply) == text
+    assert str(RefusedError("GET", "/x", 404, text)) == f"GET /x answered 404: {text}"

@@ -1,0 +1,202 @@
+"""What one machine sets up: state folder, keys, environment, tables and queues, ports."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chalicelib.handlers.auth import require_configured
+from chalicelib.storage import schema
+from local import emulator, serve
+from local.__main__ import main
+from local.environment import child_environment, shell_exports
+from local.home import Home
+from local.http_server import worker_count
+from local.keys import NoKeyError, key_variables, machine_token
+from local.provision import SchemaMismatchError, provision
+from local.supervisor import Supervisor
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "state")
+
+
+def test_a_configured_key_is_left_alone(home: Home) -> None:
+    assert key_variables(home, create=True) == {}
+    assert not home.keys_file.exists()
+
+
+def test_without_a_key_one_is_made_once_and_only_for_the_owner(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASIMOV_API_KEY")
+
+    variables = key_variables(home, create=True)
+    token = machine_token(home)
+    key_variables(home, create=True)
+
+    assert variables == {"ASIMOV_API_KEYS_FILE": str(home.keys_file)}
+    assert stat.S_IMODE(home.keys_file.stat().st_mode) == 0o600
+    assert yaml.safe_load(home.keys_file.read_text()) == {"api_keys": {token: "local"}}
+    assert machine_token(home) == token
+    monkeypatch.setenv("ASIMOV_API_KEYS_FILE", variables["ASIMOV_API_KEYS_FILE"])
+    from chalicelib import settings
+
+    settings.get_settings.cache_clear()
+    require_configured.cache_clear()
+    assert require_configured() == ((token.encode(), "local"),)
+
+
+def test_without_a_key_and_without_leave_to_make_one_it_says_how(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASIMOV_API_KEY")
+
+    with pytest.raises(NoKeyError, match=r"ASIMOV_API_KEY=token:user.*make serve"):
+        key_variables(home, create=False)
+    assert not home.keys_file.exists()
+
+
+def test_a_keys_file_that_is_broken_is_not_replaced_by_a_made_up_key(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASIMOV_API_KEY")
+    monkeypatch.setenv("ASIMOV_API_KEYS_FILE", "missing.yaml")
+
+    with pytest.raises(NoKeyError, match=r"missing\.yaml"):
+        key_variables(home, create=True)
+
+
+def test_children_see_nothing_of_the_users_cloud(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
+    monkeypatch.setenv("JOB_LEASE_S", "7")
+
+    environment = child_environment(home, "http://127.0.0.1:1", {"X": "y"})
+
+    assert "AWS_PROFILE" not in environment
+    assert "AWS_SESSION_TOKEN" not in environment
+    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert (environment["JOB_LEASE_S"], environment["X"]) == ("7", "y")
+    assert environment["TMPDIR"] == str(home.tmp)
+
+
+def test_exports_survive_a_shell() -> None:
+    assert shell_exports({"B": "it's", "A": "1"}) == "export A=1\nexport B='it'\"'\"'s'"
+
+
+def test_temporary_files_of_a_killed_run_are_removed(home: Home) -> None:
+    home.prepare()
+    (home.tmp / "left").mkdir()
+    (home.logs / "http.log").write_bytes(b"x" * 5_000_001)
+
+    home.prepare()
+
+    assert list(home.tmp.iterdir()) == []
+    assert [file.name for file in home.logs.iterdir()] == ["http.log.1"]
+
+
+def test_what_runs_is_known_as_long_as_it_runs(home: Home) -> None:
+    home.prepare()
+    assert home.read_running() is None
+    home.write_running({"pid": os.getpid(), "environment": {}})
+    assert home.read_running() == {"pid": os.getpid(), "environment": {}}
+    home.write_running({"pid": 2**22 + 1, "environment": {}})
+    assert home.read_running() is None
+
+
+def test_env_prints_exports_of_a_running_server(monkeypatch: pytest.MonkeyPatch, home: Home, capsys: Any) -> None:
+    monkeypatch.setenv("LOCAL_STATE", str(home.root))
+    assert main(["env"]) == 1
+    home.prepare()
+    home.write_running({"pid": os.getpid(), "environment": {"AWS_ENDPOINT_URL": "http://127.0.0.1:4"}})
+
+    assert main(["env"]) == 0
+
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4\n" in capsys.readouterr().out
+
+
+def test_the_port_of_the_embedded_aws_is_kept(home: Home) -> None:
+    home.prepare()
+    with emulator.open_port(home) as first:
+        port = first.getsockname()[1]
+        assert first.getsockname()[0] == "127.0.0.1"
+        first.listen()
+        with emulator.open_port(home) as second:
+            assert second.getsockname()[1] != port
+            kept = second.getsockname()[1]
+    with emulator.open_port(home) as third:
+        assert third.getsockname()[1] == kept
+
+
+def test_a_missing_emulator_is_told_before_anything_starts(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCAL_AWS_PYTHON", "/nonexistent/python")
+    monkeypatch.setenv("LOCAL_STATE", str(home.root))
+
+    assert main(["serve", "--port", "0"]) == 1
+    assert "make .venv-aws" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "emulator_python", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = serve.Options(home, port=taken.getsockname()[1])
+        with pytest.raises(serve.InUseError, match="choose another port"):
+            serve.serve(options, Supervisor(), print, print)
+
+
+def test_one_state_folder_serves_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "emulator_python", lambda: None)
+    with serve._lock(home), pytest.raises(serve.InUseError, match="another server"):
+        serve.serve(serve.Options(home, port=0), Supervisor(), print, print)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "65"])
+def test_a_senseless_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("LOCAL_HTTP_WORKERS", text)
+
+    with pytest.raises(SystemExit, match="LOCAL_HTTP_WORKERS"):
+        worker_count()
+
+
+@pytest.fixture
+def empty_aws() -> Any:
+    from moto import mock_aws
+
+    with mock_aws():
+        yield None
+
+
+@pytest.mark.usefixtures("empty_aws")
+def test_provisioning_makes_everything_and_may_be_repeated() -> None:
+    import boto3
+
+    provision()
+    provision()
+
+    dynamodb, s3, sqs = boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs")
+    assert sorted(dynamodb.list_tables()["TableNames"]) == sorted(table.name for table in schema.tables())
+    for table in schema.tables():
+        ttl = dynamodb.describe_time_to_live(TableName=table.name)["TimeToLiveDescription"]
+        assert ttl.get("AttributeName") == table.ttl_attribute
+    assert s3.get_bucket_cors(Bucket="sidereal-artefacts")["CORSRules"][0]["AllowedMethods"] == ["GET", "POST"]
+    for queue in schema.queues():
+        url = sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        assert attributes["VisibilityTimeout"] == str(schema.VISIBILITY_TIMEOUT_S)
+        assert ("RedrivePolicy" in attributes) is queue.has_dead_letters
+
+
+@pytest.mark.usefixtures("empty_aws")
+def test_a_table_of_another_version_is_told_and_left_alone() -> None:
+    import boto3
+
+    table = schema.tables()[0]
+    creation = schema.Table(table.name).creation()
+    boto3.client("dynamodb").create_table(**creation)
+
+    with pytest.raises(SchemaMismatchError, match=table.name):
+        provision()
