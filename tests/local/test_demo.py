@@ -29,7 +29,7 @@ def test_a_folder_without_frames_is_told(tmp_path: Path) -> None:
 
 
 def save_film(file: Path, count: int) -> None:
-    frames = [Image.new("P", (6, 4), number) for number in range(count)]
+    frames = [Image.new("L", (6, 4), 60 * number) for number in range(count)]
     frames[0].save(file, save_all=True, append_images=frames[1:])
 
 
