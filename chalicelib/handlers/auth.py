@@ -34,7 +34,7 @@ def require_user(authorization: str | None) -> str:
         raise UnauthenticatedError("Invalid authorization header")
     if scheme.lower() != "bearer":
         raise UnauthenticatedError("Invalid authorization scheme")
-    given = token.strip().encode("utf-8", "surrogateescape")
+    given = token.strip().encode("utf-8", "surrogatepass")
     found = None
     for known, user in keys:
         # Every key is compared, each in constant time: how long this takes says nothing about the keys.
@@ -97,10 +97,11 @@ def _read_keys(path: Path) -> list[tuple[str, str]]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        # The base loader leaves every scalar a text: a token of digits only stays as it is written.
+        content = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it builds no objects
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NotConfiguredError(f"The API keys file {path} cannot be read: {type(error).__name__}") from error
     keys = content.get("api_keys") if isinstance(content, dict) else None
     if not isinstance(keys, dict):
         raise NotConfiguredError(f"The API keys file {path} needs `api_keys:` with a token and a user on each line")
-    return [(str(token), str(user)) for token, user in keys.items()]
+    return [(str(token), str(user) or DEFAULT_USER) for token, user in keys.items()]

@@ -4,9 +4,11 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from chalicelib.errors import FieldError, InvalidInputError, MalformedBodyError
+from chalicelib.models.validation import MAX_FAULTS, location
 
 MAX_DEPTH = 100
 """Levels of nesting accepted in a JSON body; deeper ones exhaust the interpreter's stack when written out again."""
@@ -27,8 +29,9 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     """
     oddities: list[float] = []
     try:
+        # Decoded here: `json.loads` would take UTF-16, and half a surrogate pair in UTF-8.
         body = json.loads(
-            raw,
+            raw.decode("utf-8-sig"),
             object_pairs_hook=_object_of,
             parse_constant=lambda word: _note(oddities, float(word.replace("Infinity", "inf"))),
             parse_float=lambda text: _note(oddities, float(text)),
@@ -39,13 +42,15 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
         raise MalformedBodyError("the body is not UTF-8") from error
     except RecursionError as error:
         raise MalformedBodyError(f"the body is nested deeper than {MAX_DEPTH} levels") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise MalformedBodyError(str(error)) from error
+    except ValueError as error:
+        raise MalformedBodyError("a number has too many digits") from error
     if not isinstance(body, dict):
         raise MalformedBodyError(f"the body must be an object, not {_kind(body)}")
     has_surrogates = b"\\ud" in raw.lower()
     if oddities or has_surrogates or raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
-        problems = list(_problems(body))
+        problems = list(islice(_problems(body), MAX_FAULTS))
         if problems:
             raise InvalidInputError(problems)
     return body
@@ -62,7 +67,11 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise InvalidInputError.of(repeated, "key appears more than once", "value_error.duplicate")
+        if not _is_text(repeated):
+            raise MalformedBodyError("a key is not valid Unicode")
+        raise InvalidInputError(
+            [FieldError(location([repeated]), "key appears more than once", "value_error.duplicate")]
+        )
     return members
 
 
@@ -84,19 +93,19 @@ def _problems(body: dict[str, Any]) -> Iterator[FieldError]:
     while waiting:
         path, value = waiting.pop()
         if len(path) > MAX_DEPTH:
-            yield FieldError(path[:1], f"nested deeper than {MAX_DEPTH} levels", "value_error.depth")
+            yield FieldError(location(path[:1]), f"nested deeper than {MAX_DEPTH} levels", "value_error.depth")
             return
         if isinstance(value, dict):
             if not all(_is_text(key) for key in value):
-                yield FieldError(path, "a key is not valid Unicode", "value_error.unicode")
+                yield FieldError(location(path), "a key is not valid Unicode", "value_error.unicode")
             else:
                 waiting.extend(((*path, key), member) for key, member in value.items())
         elif isinstance(value, list):
             waiting.extend(((*path, index), member) for index, member in enumerate(value))
         elif isinstance(value, float) and not math.isfinite(value):
-            yield FieldError(path, "number is not finite", "value_error.number.not_finite")
+            yield FieldError(location(path), "number is not finite", "value_error.number.not_finite")
         elif isinstance(value, str) and not _is_text(value):
-            yield FieldError(path, "not valid Unicode", "value_error.unicode")
+            yield FieldError(location(path), "not valid Unicode", "value_error.unicode")
 
 
 def _is_text(value: str) -> bool:

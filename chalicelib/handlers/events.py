@@ -51,10 +51,7 @@ def update_event(request: Request) -> Reply:
     """Change what is given; `meta` is merged at its top level."""
     change = validate_asimov(EventChange, unwrap(request.json_object(), "event"))
     name = request.params["event_name"]
-    given = change.model_fields_set
-    values: dict[str, Any] = {
-        field: getattr(change, field) for field in ("repository", "working_directory") if field in given
-    }
+    values = change.values()
     if "working_directory" in values and values["working_directory"] is None:
         values["working_directory"] = f"{get_settings().working_directory_root}/{name}"
     event = events.change(name, values, change.meta)

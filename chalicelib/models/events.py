@@ -31,12 +31,19 @@ class EventChange(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     repository: LongText | None = None
-    working_directory: LongText | None = Field(
-        None, validation_alias=AliasChoices("working_directory", "working directory")
-    )
+    working_directory: LongText | None = None
+    answered_directory: LongText | None = Field(None, validation_alias="working directory")
     meta: dict[str, Any] = {}
     name: Any = None
     productions: Any = None
+
+    def values(self) -> dict[str, str | None]:
+        """Return what was given of the event itself; `working_directory` wins over the name under which we answer it."""
+        values = {field: getattr(self, field) for field in self.model_fields_set - {"meta", "name", "productions"}}
+        answered = values.pop("answered_directory", None)
+        if "answered_directory" in self.model_fields_set:
+            values.setdefault("working_directory", answered)
+        return values
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From pydantic's findings to the field errors of the two published APIs."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -7,6 +8,11 @@ from pydantic import BaseModel, ValidationError
 from chalicelib.errors import FieldError, InvalidInputError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MAX_FAULTS = 100
+"""Faults of one body that are told; an answer may not grow with what was sent."""
+
+_MAX_KEY_SHOWN = 200
 
 # pydantic's name for a fault -> the words and the name under which the asimov document's clients know it
 _ASIMOV = {
@@ -63,9 +69,15 @@ def validate_telescope(model: type[Model], body: dict[str, Any]) -> Model:
         raise InvalidInputError([_telescope_fault(fault) for fault in _faults(error)]) from None
 
 
+def location(path: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Return the path to a field as it is told: a key that the caller made up may be absurdly long, and is cut."""
+    return tuple(step[:_MAX_KEY_SHOWN] if isinstance(step, str) else step for step in path)
+
+
 def _faults(error: ValidationError) -> list[Any]:
     # The caller's input is not repeated in the answer.
-    return list(error.errors(include_url=False, include_context=False, include_input=True))
+    faults = error.errors(include_url=False, include_context=False, include_input=True)[:MAX_FAULTS]
+    return [{**fault, "loc": location(fault["loc"])} for fault in faults]
 
 
 def _asimov_fault(fault: Any) -> FieldError:

@@ -4,6 +4,7 @@ from typing import Any
 
 from chalicelib.errors import ConflictError, NotFoundError
 from chalicelib.models.events import Event
+from chalicelib.models.names import MAX_NAME_LENGTH
 from chalicelib.models.productions import Production
 from chalicelib.settings import get_settings
 from chalicelib.storage import lists, productions, requests
@@ -17,7 +18,8 @@ MAX_TOGETHER = 90
 
 def key(name: str) -> Key:
     """Return the key of an event."""
-    return {"pk": f"EVENT#{name}", "sk": "EVENT"}
+    # No name is longer; what is asked for may be, and DynamoDB refuses keys beyond 2 KB instead of not finding them.
+    return {"pk": f"EVENT#{name[: MAX_NAME_LENGTH + 1]}", "sk": "EVENT"}
 
 
 def create(event: Event) -> None:
@@ -59,7 +61,7 @@ def get(name: str) -> tuple[Event, list[Production]]:
     """
     event: Event | None = None
     found: list[Production] = []
-    for item in requests.query(_table(), f"EVENT#{name}"):
+    for item in requests.query(_table(), key(name)["pk"]):
         if item["sk"] == "EVENT":
             event = from_record(item)
         else:
@@ -83,7 +85,7 @@ def read_page(
 
 
 def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
-    """Set attributes of an event and single keys of its `meta`, and return it. One UpdateItem.
+    """Set attributes of an event and single keys of its `meta`, and return it. See `freeform.change_record`.
 
     Parameters
     ----------
@@ -95,18 +97,12 @@ def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
     NotFoundError
         If there is no such event.
     InvalidInputError
-        If `meta` has too many keys, or the event would grow too large.
+        If the event would grow too large.
     """
-    write = change_record(_table(), key(name), values, meta)
-    if write is None:
-        item = requests.get(_table(), key(name))
-        if item is None:
-            raise NotFoundError("Event not found")
-        return from_record(item)
-    try:
-        return from_record(requests.run(write))
-    except ConditionFailedError:
-        raise NotFoundError("Event not found") from None
+    item = change_record(_table(), key(name), values, meta)
+    if item is None:
+        raise NotFoundError("Event not found")
+    return from_record(item)
 
 
 def delete(name: str) -> None:

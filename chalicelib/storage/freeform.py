@@ -7,15 +7,18 @@ reading the others: two writers of different keys never undo each other.
 import json
 from typing import Any
 
-from chalicelib.errors import InvalidInputError
+from chalicelib.errors import InvalidInputError, UnavailableError
 from chalicelib.storage import requests
-from chalicelib.storage.requests import Key, Write
+from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
 MAX_ITEM_BYTES = 380_000
 """DynamoDB takes 400 KB with the names of attributes; some room is left for those that come later."""
 
 MAX_KEYS_PER_CHANGE = 150
-"""An update expression has at most 4 KB, which is so many keys."""
+"""Keys that are set one by one; an update expression has at most 4 KB and 300 operators."""
+
+MAX_KEY_BYTES = 60_000
+"""DynamoDB takes names of at most 64 KB inside a map."""
 
 _ESCAPE = "~"
 
@@ -54,44 +57,86 @@ def check_size(field: str, *texts: str | None, limit: int = MAX_ITEM_BYTES) -> N
 
 
 def check_free_form_size(field: str, packed: dict[str, str]) -> None:
-    """Refuse a free-form object that would not fit into one item; see `check_size`."""
+    """Refuse a free-form object that would not fit into one item, or has a key that does not; see `check_size`."""
+    for key in packed:
+        check_size(field, key, limit=MAX_KEY_BYTES)
     check_size(field, *packed.keys(), *packed.values())
 
 
-def change_record(table: str, record_key: Key, values: dict[str, Any], meta: dict[str, Any]) -> Write | None:
-    """Describe setting attributes and single keys of `meta`; None where there is nothing to set.
+def change_record(table: str, record_key: Key, values: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any] | None:
+    """Set attributes and single keys of `meta`, and return the record; None if there is none.
+
+    One UpdateItem (a GetItem where there is nothing to set). More than `MAX_KEYS_PER_CHANGE` keys do not fit into an
+    expression: then the whole map is read and replaced, again if somebody changed it meanwhile.
+
+    Parameters
+    ----------
+    values : dict
+        New values of attributes; None removes.
 
     Raises
     ------
     InvalidInputError
-        If `meta` has more keys than one update expression takes, or is too large.
+        If the record would grow too large.
+    UnavailableError
+        If others changed `meta` every time.
     """
-    if len(meta) > MAX_KEYS_PER_CHANGE:
-        raise InvalidInputError.of("meta", f"at most {MAX_KEYS_PER_CHANGE} keys can be changed at once")
     packed = pack(meta)
     check_free_form_size("meta", packed)
-    sets, removes = [], []
-    names: dict[str, str] = {}
-    bound: dict[str, Any] = {}
+    for attribute, value in values.items():
+        check_size(attribute, value)
+    if not values and not meta:
+        return requests.get(table, record_key)
+    if len(packed) <= MAX_KEYS_PER_CHANGE:
+        try:
+            return requests.run(_setting(table, record_key, values, packed))
+        except ConditionFailedError:
+            return None
+    for _ in range(requests.CONFLICT_TRIES):
+        old = requests.get(table, record_key)
+        if old is None:
+            return None
+        try:
+            return requests.run(_replacing(table, record_key, values, old["meta"], packed))
+        except ConditionFailedError:
+            continue
+    raise UnavailableError("Too many changes of the same record at once; try again.")
+
+
+def _setting(table: str, record_key: Key, values: dict[str, Any], packed: dict[str, str]) -> Write:
+    keys = {f"#k{index}": key for index, key in enumerate(packed)}
+    bound = {f":k{index}": text for index, text in enumerate(packed.values())}
+    sets = [f"#m.#k{index}=:k{index}" for index in range(len(packed))]
+    names = {"#m": "meta", **keys} if keys else {}
+    return _changing(table, record_key, values, sets, names, bound, "attribute_exists(pk)")
+
+
+def _replacing(
+    table: str, record_key: Key, values: dict[str, Any], old: dict[str, str], packed: dict[str, str]
+) -> Write:
+    bound = {":old": old, ":new": {**old, **packed}}
+    return _changing(table, record_key, values, ["#m=:new"], {"#m": "meta"}, bound, "#m=:old")
+
+
+def _changing(
+    table: str,
+    record_key: Key,
+    values: dict[str, Any],
+    sets: list[str],
+    names: dict[str, str],
+    bound: dict[str, Any],
+    condition: str,
+) -> Write:
+    removes = []
     for index, (attribute, value) in enumerate(values.items()):
         names[f"#a{index}"] = attribute
         if value is None:
             removes.append(f"#a{index}")
         else:
-            check_size(attribute, str(value))
             sets.append(f"#a{index}=:a{index}")
             bound[f":a{index}"] = value
-    for index, (top, value) in enumerate(meta.items()):
-        names[f"#k{index}"] = pack_key(top)
-        names["#m"] = "meta"
-        sets.append(f"#m.#k{index}=:k{index}")
-        bound[f":k{index}"] = pack_value(value)
-    if not sets and not removes:
-        return None
-    expression = (f"SET {','.join(sets)} " if sets else "") + (f"REMOVE {','.join(removes)}" if removes else "")
-    return requests.update(
-        table, record_key, expression.strip(), "attribute_exists(pk)", names=names, values=bound or None
-    )
+    clauses = [f"{word} {','.join(parts)}" for word, parts in (("SET", sets), ("REMOVE", removes)) if parts]
+    return requests.update(table, record_key, " ".join(clauses), condition, names=names, values=bound or None)
 
 
 def _unpack_key(key: str) -> str:

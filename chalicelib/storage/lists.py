@@ -250,13 +250,15 @@ def _encode(item: dict[str, Any], *, is_forward: bool) -> str:
 def _decode(name: str, cursor: str) -> tuple[int, str, bool]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        version, bucket, order, is_forward = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, TypeError, binascii.Error):
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+        version, bucket, order, is_forward = json.loads(text)
+        size = len(order.encode())  # which fails for half a surrogate pair
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
         raise _bad_cursor(name) from None
     shapes = (
         version == 1,
         type(bucket) is int and 0 <= bucket < 10**8,
-        isinstance(order, str) and 0 < len(order) <= 1000,
+        0 < size <= 1024,  # DynamoDB refuses longer sort keys
     )
     if not all(shapes) or type(is_forward) is not bool:
         raise _bad_cursor(name)

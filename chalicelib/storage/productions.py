@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.errors import ConflictError, NotFoundError
+from chalicelib.models.names import MAX_NAME_LENGTH
 from chalicelib.models.productions import Production
 from chalicelib.settings import get_settings
 from chalicelib.storage import requests
@@ -16,7 +17,7 @@ GRAPH = "graph_version"
 
 def key(event_name: str, name: str) -> Key:
     """Return the key of a production."""
-    return {"pk": f"EVENT#{event_name}", "sk": f"PRODUCTION#{name}"}
+    return {**_event_key(event_name), "sk": f"PRODUCTION#{name[: MAX_NAME_LENGTH + 1]}"}
 
 
 class GraphChangedError(Exception):
@@ -43,9 +44,8 @@ def create(production: Production, graph_version: int | None = None) -> None:
         If the record is too large.
     """
     packed = pack(production.meta)
-    check_size("comment", production.comment)
     check_free_form_size("meta", packed)
-    event_key = {"pk": f"EVENT#{production.event_name}", "sk": "EVENT"}
+    check_size("meta", production.comment, *production.dependencies, *packed.keys(), *packed.values())
     condition = "attribute_exists(pk)"
     expression = "ADD #names :name"
     names = {"#names": NAMES}
@@ -66,7 +66,7 @@ def create(production: Production, graph_version: int | None = None) -> None:
         "meta": packed,
     }
     writes = [
-        requests.update(_table(), event_key, expression, condition, names=names, values=values),
+        requests.update(_table(), _event_key(production.event_name), expression, condition, names=names, values=values),
         requests.put(_table(), key(production.event_name, production.name), record, "attribute_not_exists(pk)"),
     ]
     try:
@@ -97,20 +97,17 @@ def get_many(pairs: Sequence[tuple[str, str]]) -> dict[str, list[Production]]:
 
 
 def change(event_name: str, name: str, values: dict[str, Any], meta: dict[str, Any]) -> Production | None:
-    """Set `status`, `comment` and single keys of `meta`, and return the production; None if there is none. One UpdateItem.
+    """Set `status`, `comment` and single keys of `meta`, and return the production; None if there is none.
+
+    See `freeform.change_record`.
 
     Raises
     ------
     InvalidInputError
-        If `meta` has too many keys, or the record would grow too large.
+        If the record would grow too large.
     """
-    write = change_record(_table(), key(event_name, name), values, meta)
-    if write is None:
-        return get(event_name, name)
-    try:
-        return from_record(requests.run(write))
-    except ConditionFailedError:
-        return None
+    item = change_record(_table(), key(event_name, name), values, meta)
+    return from_record(item) if item else None
 
 
 def graph(event_name: str) -> tuple[dict[str, tuple[str, ...]], int]:
@@ -124,7 +121,9 @@ def graph(event_name: str) -> tuple[dict[str, tuple[str, ...]], int]:
     edges: dict[str, tuple[str, ...]] = {}
     version: int | None = None
     for item in requests.query(
-        _table(), f"EVENT#{event_name}", projection={"#sk": "sk", "#n": "name", "#d": "dependencies", "#g": GRAPH}
+        _table(),
+        _event_key(event_name)["pk"],
+        projection={"#sk": "sk", "#n": "name", "#d": "dependencies", "#g": GRAPH},
     ):
         if item["sk"] == "EVENT":
             version = item.get(GRAPH, 0)
@@ -143,11 +142,10 @@ def delete(event_name: str, name: str) -> None:
     NotFoundError
         If the event or the production does not exist; the text says which.
     """
-    event_key = {"pk": f"EVENT#{event_name}", "sk": "EVENT"}
     writes = [
         requests.update(
             _table(),
-            event_key,
+            _event_key(event_name),
             "DELETE #names :name",
             "attribute_exists(pk)",
             names={"#names": NAMES},
@@ -173,6 +171,11 @@ def from_record(item: dict[str, Any]) -> Production:
         dependencies=tuple(item["dependencies"]),
         meta=unpack(item["meta"]),
     )
+
+
+def _event_key(event_name: str) -> Key:
+    # No name is longer; what is asked for may be, and DynamoDB refuses keys beyond 2 KB instead of not finding them.
+    return {"pk": f"EVENT#{event_name[: MAX_NAME_LENGTH + 1]}", "sk": "EVENT"}
 
 
 def _table() -> str:

@@ -212,7 +212,7 @@ def transact(writes: Sequence[Write]) -> None:
                 olds = [reason.get("Item") for reason in reasons]
                 raise ConditionFailedError([from_item(old) if old else None for old in olds], failed) from None
             if not any(reason.get("Code") in ("TransactionConflict", "ThrottlingError") for reason in reasons):
-                _raise_if_too_large(error)
+                _raise_if_too_large(error, *(reason.get("Message") for reason in reasons))
                 raise
             _wait(attempt)
         else:
@@ -224,8 +224,8 @@ def _wait(attempt: int) -> None:
     time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311 - spreads retries, keeps no secret
 
 
-def _raise_if_too_large(error: Any) -> None:
-    text = str(error)
+def _raise_if_too_large(*found: Any) -> None:
+    text = " ".join(map(str, found)).lower()
     if "size" in text and ("exceed" in text or "maximum allowed" in text):
         raise InvalidInputError.of(
             "meta", "the record would grow past 400 KB, which is all that can be kept", "value_error.too_large"
