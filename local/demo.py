@@ -3,6 +3,7 @@
 import fcntl
 import secrets
 import shutil
+import struct
 import sys
 import tempfile
 import threading
@@ -186,7 +187,7 @@ def check_film(film: Path) -> tuple[int, int, int]:
             image.seek(count - 1)
             image.load()
             width, height = image.size
-    except (OSError, EOFError, SyntaxError) as error:
+    except (OSError, EOFError, SyntaxError, ValueError, struct.error) as error:
         raise DemoError(f"{film} cannot be read: {error}") from error
     if count < 2:
         raise DemoError(f"{film} has {count} frame only")
@@ -201,6 +202,7 @@ def demo_command(frames_folder: Path | None) -> int:
     state = Path(tempfile.mkdtemp(prefix="state-", dir=output))
     token = secrets.token_urlsafe(24)
     outcome: list[str | None] = []
+    interrupted = False
     try:
         if frames_folder is not None:
             find_frames(frames_folder)
@@ -220,11 +222,12 @@ def demo_command(frames_folder: Path | None) -> int:
                 threading.Thread(target=steps, args=(url,), name="demo", daemon=True).start()
 
             serve(Options(Home(state), port=0, own_key=f"{token}:demo"), supervisor, lambda _: None, begin)
+            interrupted = supervisor.is_interrupted
     except DemoError as error:
         outcome.append(str(error))
     finally:
         shutil.rmtree(state, ignore_errors=True)
-    if not outcome:
+    if interrupted or not outcome:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     if outcome[0] is not None:

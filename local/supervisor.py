@@ -134,6 +134,7 @@ class Supervisor:
         self._say = say or (lambda text: print(text, flush=True))
         self._children: list[Child] = []
         self._stopping = threading.Event()
+        self.is_interrupted = False
 
     def __enter__(self) -> "Supervisor":
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -227,6 +228,7 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
+        self.is_interrupted = True
         self.stop()
 
     def _raise_if_stopping(self) -> None:
