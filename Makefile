@@ -8,7 +8,7 @@ FRAMES ?=
 STAGE ?= dev
 TEST_ARGS ?=
 
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes -r
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check --require-hashes -r
 COMPILE = CUSTOM_COMPILE_COMMAND="make requirements" build/pip-tools/bin/pip-compile --quiet --generate-hashes \
 	--allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
@@ -44,7 +44,7 @@ package: .venv/installed ## Package the functions for STAGE into build/package
 
 requirements: ## Pin the newest releases that the requirements-*.in files allow
 	$(PYTHON) -m venv build/pip-tools
-	build/pip-tools/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	build/pip-tools/bin/python -m pip install -qq --disable-pip-version-check pip-tools==7.6.2
 	$(COMPILE) --upgrade --output-file requirements.txt requirements.in
 	$(COMPILE) --upgrade --output-file requirements-jobs.txt requirements-jobs.in
 	$(COMPILE) --upgrade --output-file requirements-dev.txt requirements-dev.in
