@@ -15,7 +15,7 @@ from chalicelib.errors import (
     UnavailableError,
 )
 from chalicelib.models.data_products import DataProduct, folder_of
-from chalicelib.models.processes import Process, ProcessInput
+from chalicelib.models.processes import MAX_INPUTS, Process, ProcessInput
 from chalicelib.observability import logger
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.settings import get_settings
@@ -82,7 +82,8 @@ def cancel_process(process_id: int, user: str) -> Process:
         processes.fail(process, clock.to_text(clock.now()), f"Cancelled by {user}")
     except ProcessEndedError:
         raise ConflictError("The process has ended already.") from None
-    _note(process, f"Cancelled by {user}")
+    processes.append_note(process, f"Cancelled by {user}")
+    discard_outputs(process)  # those of a worker that died; one that lives removes its own
     return processes.get(process_id)
 
 
@@ -97,7 +98,7 @@ def retry_process(process_id: int, user: str) -> Process:
         If the queue does not take the message; the process is failed again.
     """
     process = processes.restart(processes.get(process_id), clock.now().timestamp())
-    _note(process, f"Retried by {user}")
+    processes.append_note(process, f"Retried by {user}")
     _send(process)
     return process
 
@@ -127,7 +128,10 @@ def resend_stuck_processes() -> int:
         is_dead = claimed_until is not None and claimed_until < now and sent_at < now - get_settings().job_lease_s
         is_forgotten = claimed_until is None and sent_at < now - get_settings().job_resend_after_s
         if (is_dead or is_forgotten) and processes.mark_sent(process, sent_at, now):
-            queues.send_run_process(process.queue, process.id)
+            try:
+                queues.send_run_process(process.queue, process.id)
+            except UnavailableError:
+                continue  # its turn comes again; the others may have another queue
             logger.warning("process sent again", extra={"process_id": process.id, "worker_died": is_dead})
             resent += 1
     return resent
@@ -165,6 +169,8 @@ def _check_inputs(given: ProcessInput) -> Sequence[int]:
         field = "group"
         try:
             _, wanted = groups.get(given.group)
+            if len(wanted) > MAX_INPUTS:
+                raise InvalidInputError.of("group", f"Ensure this group has no more than {MAX_INPUTS} products.")
         except NotFoundError:
             raise InvalidInputError.of("group", f'Invalid pk "{given.group}" - object does not exist.') from None
     found = data_products.get_many(wanted)
@@ -197,7 +203,3 @@ def _send(process: Process) -> None:
         with suppress(ProcessEndedError):  # cancelled meanwhile: the caller is told of the queue all the same
             processes.fail(process, clock.to_text(clock.now()), NOT_SUBMITTED)
         raise
-
-
-def _note(process: Process, text: str) -> None:
-    processes.append_note(process, int(clock.now().timestamp() * 1000), text)

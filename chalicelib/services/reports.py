@@ -8,7 +8,9 @@ from chalicelib import clock
 from chalicelib.errors import ClaimLostError, SiderealError
 from chalicelib.models.processes import Process
 from chalicelib.observability import logger
+from chalicelib.pipelines.base import AsyncError
 from chalicelib.settings import get_settings
+from chalicelib.states import is_terminal
 from chalicelib.storage import processes
 
 FLUSH_AFTER_S = 0.5
@@ -16,6 +18,9 @@ FLUSH_AFTER_S = 0.5
 
 MAX_LOG_BYTES = 1_000_000
 """A log longer than this is cut: it is answered whole."""
+
+CHUNK = 90_000
+"""Characters of an item of the log: DynamoDB takes 400 KB, and a character has up to four bytes."""
 
 
 class RunReporter:
@@ -46,12 +51,16 @@ class RunReporter:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        with self._lock:
+            if self._lines and self._lost is None:
+                self._try_send()  # the last lines before an error are those that explain it
 
     def log(self, text: str) -> None:
         """Append text to the log; it is visible within a second."""
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair, as odd file names have, cannot be kept
         with self._lock:
             if self._bytes <= MAX_LOG_BYTES:
-                self._bytes += len(text.encode("utf-8", "replace"))
+                self._bytes += len(text.encode())
                 self._lines.append(
                     text if self._bytes <= MAX_LOG_BYTES else "The log is too long; the rest is left out.\n"
                 )
@@ -64,7 +73,15 @@ class RunReporter:
             self._send_if_due()
 
     def update_status(self, status: str) -> None:
-        """Set the status word at once."""
+        """Set the status word at once.
+
+        Raises
+        ------
+        AsyncError
+            If it is one of those that say that a process has ended.
+        """
+        if is_terminal(status):
+            raise AsyncError(f"A pipeline must not set the status '{status}' itself")
         self.flush()
         processes.set_status(self._process, self._token, status)
 
@@ -80,18 +97,21 @@ class RunReporter:
             self._send()
 
     def _send(self) -> None:
-        text = "".join(self._lines)
-        entry = (self._process.attempt, self._index, text) if text else None
-        now = clock.now().timestamp()
-        try:
-            processes.report(self._process.id, self._token, now, done=self._done, total=self._total, log=entry)
-        except ClaimLostError as error:
-            self._lost = error
-            raise
-        self._sent_at = time.monotonic()
-        if entry:
-            self._lines.clear()
-            self._index += 1
+        while True:
+            text = "".join(self._lines)
+            entry = (self._process.attempt, self._index, text[:CHUNK]) if text else None
+            now = clock.now().timestamp()
+            try:
+                processes.report(self._process.id, self._token, now, done=self._done, total=self._total, log=entry)
+            except ClaimLostError as error:
+                self._lost = error
+                raise
+            self._sent_at = time.monotonic()
+            if entry:
+                self._index += 1
+            self._lines = [text[CHUNK:]] if len(text) > CHUNK else []
+            if not self._lines:
+                return
 
     def _raise_if_lost(self) -> None:
         if self._lost is not None:

@@ -2,8 +2,8 @@
 
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from chalicelib.observability import logger
 from chalicelib.pipelines import base
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.services.inputs import stored_inputs
-from chalicelib.services.processes import discard_outputs, give_up_process
+from chalicelib.services.processes import delete_product, discard_outputs, give_up_process
 from chalicelib.services.reports import RunReporter
 from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts, data_products, groups, processes, targets
@@ -34,7 +34,7 @@ def run_process(process_id: int) -> None:
     """Run a process that waits; do nothing if it has ended or is being run.
 
     A pipeline that knows why it cannot go on fails the process. Anything else that goes wrong is raised, after the process
-    was given back: the message is to be delivered again.
+    was given back: the message is to be delivered again. A worker whose process is no longer its own just stops.
     """
     token = uuid.uuid4().hex
     try:
@@ -53,11 +53,19 @@ def run_process(process_id: int) -> None:
         _clean_up_after_loss(process)
     except Exception:
         logger.exception("run failed unexpectedly")
-        processes.append_note(
-            process, int(clock.now().timestamp() * 1000), f"Attempt {process.attempt} failed unexpectedly"
-        )
-        processes.release(process, token)
-        raise
+        if _give_back(process, token):
+            raise
+
+
+def _give_back(process: Process, token: str) -> bool:
+    """Let another delivery claim the process; False if it was not this worker's any more."""
+    note = processes.describe_note(process, f"Attempt {process.attempt} failed unexpectedly")
+    try:
+        processes.release(process, token, note)
+    except ClaimLostError:
+        _clean_up_after_loss(process)
+        return False
+    return True
 
 
 def _run_claimed(process: Process, token: str) -> None:
@@ -91,6 +99,9 @@ def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.Pip
         raise base.AsyncError(text) from None
     found = data_products.get_many(process.product_ids)
     inputs = [found[each] for each in process.product_ids if each in found]
+    for each in process.product_ids:
+        if each not in found:
+            reporter.log(f"Data product {each} is no longer there: left out\n")
     return pipeline(
         base.Target(target.id, target.name, target.ra, target.dec, target.extra_fields),
         stored_inputs(inputs, folder / "inputs", get_settings().job_disk_bytes),
@@ -104,19 +115,23 @@ def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput
     if any(output.output_type is not base.DataProduct for output in outputs):
         raise base.AsyncError("A pipeline's outputs must be data products")
     files = {f"{process.identifier}_{Path(output.path).name}": output for output in outputs}
+    if len(files) < len(outputs):
+        names = Counter(Path(output.path).name for output in outputs)
+        raise base.AsyncError(f"The pipeline made more than one output named '{names.most_common(1)[0][0]}'")
     ended = clock.to_text(clock.now())
     if not files:
         processes.succeed(process, token, ended, None, [])
         return
     ids = dict(zip(files, data_products.next_ids(len(files)), strict=True))
     ids, group_id = processes.reserve_outputs(process, token, ids, groups.next_id())
+    _delete_outputs_of_earlier_attempts([each for name, each in ids.items() if name not in files])
     group = Group(group_id, f"{process.identifier}_outputs", ended)
     cards = []
     for name, output in files.items():
         product = _product(process, ids[name], name, output, group_id, ended)
         artefacts.put_file(product.key, Path(output.path))
         try:
-            data_products.publish_output(product)
+            data_products.publish_output(product, processes.holds_claim(process.id, token))
         except InvalidInputError as error:
             raise base.AsyncError(f"Output '{name}' could not be kept: {error}") from None
         if product.timelapse_card:
@@ -128,6 +143,12 @@ def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput
         current = f"processes/{process.id}/{process.attempt}/"
         stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
         artefacts.delete(stale)
+
+
+def _delete_outputs_of_earlier_attempts(product_ids: Sequence[int]) -> None:
+    """Delete what an attempt that died had kept and this one has not made again."""
+    for product in data_products.get_many(product_ids).values():
+        delete_product(product)
 
 
 def _product(
@@ -162,7 +183,7 @@ def _entry(product: DataProduct, output: base.PipelineOutput, ended: str) -> dic
 
 
 def _clean_up_after_loss(process: Process) -> None:
-    """Delete what this run had made, if the process was cancelled; another worker's attempt is left alone."""
+    """Delete what this run had made, if the process was cancelled; what another worker's attempt made is left alone."""
     logger.info("run stopped: the claim no longer stands")
     try:
         current = processes.get(process.id)
@@ -170,4 +191,8 @@ def _clean_up_after_loss(process: Process) -> None:
         artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
         return
     if current.is_ended and current.attempt == process.attempt and current.group_id is None:
-        discard_outputs(replace(process, output_ids=current.output_ids))
+        discard_outputs(current)
+        return
+    kept = {product.key for product in data_products.get_many(list(current.output_ids.values())).values()}
+    mine = artefacts.list_keys(f"processes/{process.id}/{process.attempt}/")
+    artefacts.delete([key for key in mine if key not in kept])

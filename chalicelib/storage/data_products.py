@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.errors import InvalidInputError, NotFoundError
+from chalicelib.errors import ClaimLostError, InvalidInputError, NotFoundError
 from chalicelib.models.data_products import DataProduct
 from chalicelib.settings import get_settings
 from chalicelib.storage import counters, groups, lists, requests, targets
@@ -175,13 +175,20 @@ def delete(product: DataProduct) -> None:
         return
 
 
-def publish_output(product: DataProduct) -> None:
+def publish_output(product: DataProduct, claim: Write) -> None:
     """Keep a data product that a process made; a repeat puts the newer attempt's file in the older one's place.
 
     One transaction; two where an earlier attempt had come as far.
 
+    Parameters
+    ----------
+    claim : Write
+        The condition that the worker still holds the process.
+
     Raises
     ------
+    ClaimLostError
+        If it does not.
     InvalidInputError
         If the target does not exist any more.
     """
@@ -195,17 +202,25 @@ def publish_output(product: DataProduct) -> None:
                 requests.put(_table(), groups.member_key(each, product.id), {"product_id": product.id})
                 for each in product.groups
             ),
+            claim,
         ]
 
     try:
         lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
     except ConditionFailedError as error:
+        if error.failed[3 + len(product.groups)]:
+            raise ClaimLostError("the claim on the process no longer stands") from None
         is_repeat = error.failed[2] or (error.items[1] or {}).get("product_id") == product.id
         if not is_repeat:
             raise _explain(error, product) from None
         attributes = {"key": product.key, "size": product.size}
         record = attributes | ({"timelapse_card": product.timelapse_card} if product.timelapse_card else {})
-        requests.transact([_overwrite(key(product.id), record), _overwrite(_file_key(product), attributes)])
+        try:
+            requests.transact([claim, _overwrite(key(product.id), record), _overwrite(_file_key(product), attributes)])
+        except ConditionFailedError as lost:
+            if lost.failed[0]:
+                raise ClaimLostError("the claim on the process no longer stands") from None
+            raise
 
 
 def from_record(item: dict[str, Any]) -> DataProduct:

@@ -5,6 +5,7 @@ dead, or whose process was cancelled, can no longer change anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from chalicelib.errors import (
@@ -30,7 +31,8 @@ OPEN_SHARDS = 8
 """Partitions of the index over which the processes that have not ended are spread."""
 
 MAX_PROCESSES_SHOWN = 500
-MAX_LOG_BYTES = 1_000_000
+MAX_LOG_BYTES = 2_000_000
+"""Of a longer log (many attempts) only the end is answered: a Lambda function answers at most 6 MB."""
 
 _HOLDS_CLAIM = "#claim = :claim AND attribute_not_exists(#ended)"
 _CLAIM_NAMES = {"#claim": "claim", "#ended": "terminal_timestamp"}
@@ -134,7 +136,7 @@ def get_with_log(process_id: int) -> tuple[Process, str]:
             lines.append(item["text"])
     if process is None:
         raise NotFoundError("Not found.")
-    return process, "".join(lines)
+    return process, _end_of(lines)
 
 
 def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[dict[str, Any]]:
@@ -249,20 +251,26 @@ def set_status(process: Process, token: str, status: str) -> None:
     _fenced([_claimed_update(process.id, token, "SET #status = :status", names, values), card])
 
 
+def holds_claim(process_id: int, token: str) -> Write:
+    """Describe the condition that a claim still stands, for other records' transactions."""
+    return requests.check(_table(), key(process_id), _HOLDS_CLAIM, names=_CLAIM_NAMES, values={":claim": token})
+
+
 def reserve_outputs(process: Process, token: str, ids: Mapping[str, int], group_id: int) -> tuple[dict[str, int], int]:
     """Fix the ids of the outputs, so that another attempt publishes under the same ones. One UpdateItem.
 
     Returns
     -------
     (dict, int)
-        File name -> product id, and the group's id: those given, or those that an earlier attempt fixed.
+        File name -> product id, and the group's id: those given, or those that an earlier attempt fixed, its other
+        outputs included.
 
     Raises
     ------
     ClaimLostError
         If the claim no longer stands.
     """
-    merged = {**ids, **{name: each for name, each in process.output_ids.items() if name in ids}}
+    merged = {**ids, **process.output_ids}
     write = _claimed_update(
         process.id,
         token,
@@ -356,8 +364,19 @@ def fail(process: Process, ended: str, message: str, token: str | None = None, n
         raise ProcessEndedError(f"process {process.id} has ended") from None
 
 
-def release(process: Process, token: str) -> None:
-    """Give a process back, so that the next delivery can claim it at once. One UpdateItem; lost already is fine."""
+def release(process: Process, token: str, note: Write) -> None:
+    """Give a process back, so that the next delivery can claim it at once, and say so in its log. One transaction.
+
+    Parameters
+    ----------
+    note : Write
+        What `describe_note` made of the line.
+
+    Raises
+    ------
+    ClaimLostError
+        If the claim no longer stands.
+    """
     write = _claimed_update(
         process.id,
         token,
@@ -365,10 +384,7 @@ def release(process: Process, token: str) -> None:
         {"#released": "released_attempt", "#until": "claimed_until"},
         {":attempt": process.attempt},
     )
-    try:
-        requests.run(write)
-    except ConditionFailedError:
-        return
+    _fenced([write, note])
 
 
 def restart(process: Process, enqueued_at: float) -> Process:
@@ -393,9 +409,10 @@ def restart(process: Process, enqueued_at: float) -> Process:
         requests.update(
             _table(),
             key(process.id),
-            _setting(on_record) + " REMOVE #ended, #message",
-            "#old = :failed",
-            names=names | _naming(on_record),
+            # without its claim a worker that still runs for the process has lost it
+            _setting(on_record) + " REMOVE #ended, #message, #claim",
+            "#old = :failed AND attribute_exists(#ended)",
+            names=names | _naming(on_record) | {"#claim": "claim"},
             values=_valuing(on_record) | {":failed": ProcessStatus.FAILED.value},
         ),
         requests.update(
@@ -414,11 +431,19 @@ def restart(process: Process, enqueued_at: float) -> Process:
     return get(process.id)
 
 
-def append_note(process: Process, at_ms: int, text: str) -> None:
-    """Append a line to the log from outside a run: who cancelled, who retried. One PutItem."""
-    # Behind the attempt's own lines, whose numbers begin with zeros, and in order of time among themselves.
-    note_key = {"pk": f"PROCESS#{process.id}", "sk": f"LOG#{process.attempt:06d}#9{at_ms:015d}"}
-    requests.run(requests.put(_table(), note_key, {"text": text + "\n"}))
+def describe_note(process: Process, text: str) -> Write:
+    """Describe appending a line to the log from outside a run: who cancelled, who retried."""
+    # Behind the attempt's own lines, whose numbers begin with zeros, and in the order in which they were written.
+    number = counters.next_id("NOTE")
+    note_key = {"pk": f"PROCESS#{process.id}", "sk": f"LOG#{process.attempt:06d}#9{number:015d}"}
+    return requests.put(_table(), note_key, {"text": text + "\n"})
+
+
+def append_note(process: Process, text: str) -> None:
+    """Append such a line. One UpdateItem and one transaction (condition: the process exists); else nothing is done."""
+    is_there = requests.check(_table(), key(process.id), "attribute_exists(pk)")
+    with suppress(ConditionFailedError):
+        requests.transact([is_there, describe_note(process, text)])
 
 
 def open_processes() -> Iterator[tuple[Process, float, float | None]]:
@@ -507,6 +532,15 @@ def _open_place(process_id: int, created: str) -> dict[str, str]:
 
 def _log_key(process_id: int, attempt: int, index: int) -> Key:
     return {"pk": f"PROCESS#{process_id}", "sk": f"LOG#{attempt:06d}#{index:08d}"}
+
+
+def _end_of(lines: list[str]) -> str:
+    log = "".join(lines)
+    size = len(log.encode())
+    if size <= MAX_LOG_BYTES:
+        return log
+    end = log.encode()[-MAX_LOG_BYTES:].decode("utf-8", "ignore")
+    return "The beginning of the log is left out.\n" + end.partition("\n")[2]
 
 
 def _setting(values: Mapping[str, Any]) -> str:
