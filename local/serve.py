@@ -118,17 +118,18 @@ def _run(
     say(f"embedded AWS on {aws_url}, state in {home.aws}")
     if keys and not options.own_key:
         say(f"API key of this machine: {machine_token(home)}  (kept in {home.keys_file})")
+    supervisor.run_once(child("provisioning", "provision", log_name="provision"), START_TIMEOUT_S)
+    url = _url(options.host, http)
+    home.write_running({"pid": os.getpid(), "url": url, "environment": {**aws_variables(aws_url), **keys}})
+    # Nobody gets an answer before there is something to answer from.
     debug = ("--debug",) if options.debug else ()
     server = supervisor.start(
         child("HTTP server", "http", str(http.fileno()), *debug, log_name="http", fds=(http.fileno(),))
     )
-    supervisor.run_once(child("provisioning", "provision", log_name="provision"), START_TIMEOUT_S)
+    supervisor.wait_until(lambda: answers(f"{url}/api/v1/health"), [server], START_TIMEOUT_S, "the HTTP server")
     for queue, function in function_names().items():
         supervisor.start(child(f"worker of {queue}", "work", queue, function, log_name=function))
     supervisor.start(child("schedule", "schedule", log_name="schedule"))
-    url = _url(options.host, http)
-    supervisor.wait_until(lambda: answers(f"{url}/api/v1/health"), [server], START_TIMEOUT_S, "the HTTP server")
-    home.write_running({"pid": os.getpid(), "url": url, "environment": {**aws_variables(aws_url), **keys}})
     on_ready(url)
     supervisor.run()
 
