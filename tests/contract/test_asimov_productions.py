@@ -78,9 +78,7 @@ def test_both_names_serve_the_same_records(api: Any) -> None:
 @both_names
 def test_documented_update_answers_200_with_the_whole_record(api: Any, noun: str, plural: str) -> None:
     api.post(f"/api/v1/{plural}/GW150914", {"name": "Prod_A", "pipeline": "bilby", "meta": {"a": 1}})
-    answer = api.put(
-        f"/api/v1/{plural}/GW150914/Prod_A", {"status": "finished", "comment": "Completed successfully"}
-    )
+    answer = api.put(f"/api/v1/{plural}/GW150914/Prod_A", {"status": "finished", "comment": "Completed successfully"})
     assert answer.status == 200
     assert list(answer.json[noun]) == WHOLE
     assert answer.json[noun] == {
@@ -136,9 +134,7 @@ def test_creation_in_an_absent_event_is_not_found_and_leaves_nothing(
     api: Any, aws: Any, noun: str, plural: str, dependencies: list[str]
 ) -> None:
     before = aws.items("sidereal-ledger")
-    answer = api.post(
-        f"/api/v1/{plural}/Nope", {"name": "Prod_A", "pipeline": "bilby", "dependencies": dependencies}
-    )
+    answer = api.post(f"/api/v1/{plural}/Nope", {"name": "Prod_A", "pipeline": "bilby", "dependencies": dependencies})
     assert (answer.status, answer.json) == (404, {"error": "Event not found"})
     assert aws.items("sidereal-ledger") == before
 
