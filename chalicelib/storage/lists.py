@@ -143,6 +143,23 @@ def read(table: str, name: str, limit: int, cursor: str | None = None, max_bytes
     )
 
 
+def read_newest(
+    table: str, name: str, limit: int, cursor: str | None = None, max_bytes: int | None = None
+) -> tuple[Page, int]:
+    """Return one page of a list from its end, newest first, and how many members the list has.
+
+    `next` of the page leads to older members, `previous` to newer ones. One GetItem of the head, one Query for each bucket
+    that the page touches. Raises as `read` does.
+    """
+    head = requests.get(get_settings().operations_table, _head_key(name))
+    if head is None:
+        return Page([], None, None), 0
+    # Everything in the open bucket sorts before the marker: reading back from there begins with the newest.
+    end = _encode(place(name, head["bucket"], _MARKER)._asdict(), is_forward=False)
+    page = read(table, name, limit, cursor or end, max_bytes)
+    return Page(page.items[::-1], page.previous, page.next if cursor else None), int(head["total"])
+
+
 def read_all(table: str, name: str) -> Iterator[dict[str, Any]]:
     """Yield every member in order."""
     yield from _walk(table, name, 0, None, True, BUCKET_SIZE)
