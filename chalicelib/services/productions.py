@@ -7,7 +7,8 @@ from chalicelib.models.productions import Production, ProductionChange
 from chalicelib.storage import events, productions
 from chalicelib.storage.productions import GraphChangedError
 
-GRAPH_TRIES = 10
+GRAPH_TRIES = 30
+"""Attempts at a creation with dependencies; of those that are made at once, each attempt lets at least one through."""
 
 
 def create_production(production: Production) -> None:

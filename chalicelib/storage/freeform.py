@@ -14,8 +14,8 @@ from chalicelib.storage.requests import ConditionFailedError, Key, Write
 MAX_ITEM_BYTES = 380_000
 """DynamoDB takes 400 KB with the names of attributes; some room is left for those that come later."""
 
-MAX_KEYS_PER_CHANGE = 150
-"""Keys that are set one by one; an update expression has at most 4 KB and 300 operators."""
+MAX_KEYS_PER_CHANGE = 80
+"""Keys that are set one by one; an update expression has at most 4 KB and 300 operators, and emulators take fewer."""
 
 MAX_KEY_BYTES = 60_000
 """DynamoDB takes names of at most 64 KB inside a map."""
