@@ -35,12 +35,14 @@ format: .venv/installed ## Format the code and mend what can be mended automatic
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: .venv/installed ## Run every benchmark
+bench: .venv/installed .venv-aws/installed ## Run every benchmark
 	.venv/bin/python -m benchmarks
 
-package: .venv/installed ## Package the functions for STAGE into build/package
+package: .venv/installed ## Package the functions and their layer for STAGE into build/package
 	rm -rf build/package
-	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/chalice package --stage "$(STAGE)" build/package
+	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/chalice package --stage "$(STAGE)" \
+		--merge-template .chalice/resources.json build/package
+	.venv/bin/python -m local.layer build/package/jobs-layer.zip
 
 requirements: ## Pin the newest releases that the requirements-*.in files allow
 	$(PYTHON) -m venv build/pip-tools
