@@ -27,7 +27,9 @@ def list_targets(request: Request) -> Reply:
     """List targets by id, or those of a name, or those within a cone, nearest first."""
     name, cone = request.query.get("name"), request.query.get("cone_search")
     if name is None and cone is None:
-        found, total, page = targets.read_page(paging.limit_of(request, 100), request.query.get("next"))
+        found, total, page = targets.read_page(
+            paging.limit_of(request, 100), request.query.get("next"), paging.MAX_PAGE_BYTES
+        )
         return page_of([target.public() for target in found], total, page, request)
     if cone is not None:
         found = [each for each in targets.find_near(*_cone(cone)) if name in (None, each.name)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 
 def _refuse_boolean(value: object) -> object:
@@ -12,12 +12,27 @@ def _refuse_boolean(value: object) -> object:
     return value
 
 
+def _flush_to_zero(angle: float) -> float:
+    """Return 0.0 for what is no angle that anybody could measure: DynamoDB takes no number below 1e-130, and no -0.0."""
+    return 0.0 if abs(angle) < 1e-100 else angle
+
+
 MAX_ID = 10**15 - 1
 RecordId = Annotated[int, BeforeValidator(_refuse_boolean), Field(ge=1, le=MAX_ID)]
 """The id of a record; texts of digits are taken, too, as forms send them."""
 
-RightAscension = Annotated[float, BeforeValidator(_refuse_boolean), Field(ge=0, lt=360, allow_inf_nan=False)]
+RightAscension = Annotated[
+    float,
+    BeforeValidator(_refuse_boolean),
+    Field(ge=0, lt=360, allow_inf_nan=False),
+    AfterValidator(_flush_to_zero),
+]
 """Degrees."""
 
-Declination = Annotated[float, BeforeValidator(_refuse_boolean), Field(ge=-90, le=90, allow_inf_nan=False)]
+Declination = Annotated[
+    float,
+    BeforeValidator(_refuse_boolean),
+    Field(ge=-90, le=90, allow_inf_nan=False),
+    AfterValidator(_flush_to_zero),
+]
 """Degrees."""

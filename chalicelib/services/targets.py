@@ -1,6 +1,7 @@
 """Targets: changes that touch more than one record."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from chalicelib import clock
 from chalicelib.errors import UnavailableError
@@ -27,8 +28,10 @@ def change_target(target_id: int, change: TargetChange) -> Target:
     }
     for _ in range(CHANGE_TRIES):
         old = targets.get(target_id)
+        # Later than what was read, whatever this machine's clock says: `modified` tells whether somebody else was faster.
+        modified = max(clock.now(), clock.from_text(old.modified) + timedelta(microseconds=1))
         new = replace(
-            old, **given, extra_fields={**old.extra_fields, **change.extra_fields}, modified=clock.to_text(clock.now())
+            old, **given, extra_fields={**old.extra_fields, **change.extra_fields}, modified=clock.to_text(modified)
         )
         new.check_position()
         try:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.errors import InvalidInputError, NotFoundError
+from chalicelib.models.names import MAX_TITLE_LENGTH
 from chalicelib.models.targets import Target, Timelapse
 from chalicelib.settings import get_settings
 from chalicelib.storage import counters, lists, requests
@@ -76,7 +77,9 @@ def get(target_id: int) -> Target:
 
 def find_by_name(name: str) -> Target | None:
     """Return the target of this name, or None. Two GetItem."""
-    guard = requests.get(_table(), {"pk": f"TARGETNAME#{name}", "sk": "TARGETNAME"})
+    if len(name) > MAX_TITLE_LENGTH:  # DynamoDB refuses to look for a key that is too long
+        return None
+    guard = requests.get(_table(), _guard_key(name))
     item = requests.get(_table(), key(guard["target_id"])) if guard else None
     return from_record(item) if item else None
 
@@ -97,9 +100,9 @@ def find_near(ra: float, dec: float, radius: float) -> list[Target]:
     return sorted(found, key=lambda target: near[target.id])
 
 
-def read_page(limit: int, cursor: str | None) -> tuple[list[Target], int, lists.Page]:
+def read_page(limit: int, cursor: str | None, max_bytes: int) -> tuple[list[Target], int, lists.Page]:
     """Return targets in the order of their ids, how many there are, and the page with its cursors."""
-    page = lists.read(_table(), LIST, limit, cursor)
+    page = lists.read(_table(), LIST, limit, cursor, max_bytes)
     return [from_record(item) for item in page.items], lists.count(LIST), page
 
 
@@ -129,18 +132,23 @@ def replace(old: Target, new: Target) -> None:
 
     Raises
     ------
+    NotFoundError
+        If it is being deleted.
     TargetChangedError
         If somebody did.
     InvalidInputError
         If the new name is in use, or `extra_fields` is too large.
     """
     record = _record(new)
+    absent = [axis for axis in ("ra", "dec") if axis not in record]
     change = requests.update(
         _table(),
         key(old.id),
-        "SET " + ", ".join(f"#{each} = :{each}" for each in record),
+        "SET "
+        + ", ".join(f"#{each} = :{each}" for each in record)
+        + (" REMOVE " + ", ".join(f"#{each}" for each in absent) if absent else ""),
         "#modified = :seen AND attribute_not_exists(#gone)",
-        names={f"#{each}": each for each in record} | {"#gone": "is_going"},
+        names={f"#{each}": each for each in (*record, *absent)} | {"#gone": "is_going"},
         values={f":{each}": value for each, value in record.items()} | {":seen": old.modified},
     )
     writes = [change]
@@ -153,6 +161,8 @@ def replace(old: Target, new: Target) -> None:
         requests.transact(writes)
     except ConditionFailedError as error:
         if error.failed[0]:
+            if "is_going" in (error.items[0] or {}):
+                raise NotFoundError("Not found.") from None
             raise TargetChangedError from None
         raise InvalidInputError.of("name", "target with this name already exists.", "value_error.unique") from None
 
