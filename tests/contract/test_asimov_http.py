@@ -116,6 +116,17 @@ def test_origins_may_stand_in_the_configuration_file(api: Any, tmp_path: Any) ->
     assert api.get("/api/v1/health", headers=ORIGIN).headers["access-control-allow-origin"] == "https://example.org"
 
 
+def test_broken_configuration_file_lets_no_origin_in_and_stops_no_reading(api: Any, tmp_path: Any) -> None:
+    (tmp_path / ".asimov").mkdir()
+    (tmp_path / ".asimov" / "asimov.conf").write_text("[api\ncors_origins = *\n")
+    refresh()
+    answer = api.get("/api/v1/health", headers=ORIGIN)
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+    assert "access-control-allow-origin" not in answer.headers
+    refused = api.post("/api/v1/events", {"name": "GW150914"}, headers=ORIGIN)
+    assert (refused.status, list(refused.json)) == (503, ["error"])
+
+
 def test_star_lets_every_origin_in(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "*")
     refresh()
