@@ -22,7 +22,7 @@ from chalicelib.models.data_products import (
     UploadInput,
     check_file_name,
     default_type,
-    folder_of,
+    segment_of,
 )
 from chalicelib.models.fields import MAX_ID
 from chalicelib.models.validation import validate_telescope
@@ -42,7 +42,7 @@ def list_products(request: Request) -> Reply:
     text = request.query.get("target", "")
     if not text:
         raise InvalidInputError.of("target", "This parameter is required.")
-    if not (text.isascii() and text.isdigit()) or int(text) > MAX_ID:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
         raise InvalidInputError.of("target", "A valid integer is required.")
     limit = paging.limit_of(request, 100)
     found, total, page = data_products.read_page(int(text), limit, request.query.get("next"))
@@ -58,8 +58,7 @@ def create_product(request: Request) -> Reply:
     if given.size > limit:
         raise InvalidInputError.of("size", f"Ensure this value is less than or equal to {limit}.")
     product = replace(_new_product(given, given.filename, given.size), is_uploading=True)
-    now = int(clock.now().timestamp())
-    data_products.reserve(product, now + get_settings().upload_lifetime_s, now)
+    data_products.reserve(product, int(clock.now().timestamp()) + get_settings().upload_lifetime_s)
     return _created(product, request, {"upload": artefacts.upload_form(product.key, product.size)})
 
 
@@ -70,6 +69,8 @@ def complete_product(request: Request) -> Reply:
         size = artefacts.size(product.key)
         if size is None:
             raise ConflictError("The file has not been uploaded yet.")
+        if size == 0:
+            raise InvalidInputError.of("file", "The submitted file is empty.")
         if product.data_product_type == FITS_FILE:
             _check_fits(artefacts.head(product.key, _MAGIC_BYTES))
         product = data_products.complete(replace(product, size=size))
@@ -192,7 +193,7 @@ def _new_product(given: UploadInput, name: str, size: int) -> DataProduct:
         data_product_type=given.data_product_type or default_type(name),
         size=size,
         key=artefacts.product_key(target.id, product_id, name),
-        folder=folder_of(target.name),
+        folder=segment_of(target.name),
         created=clock.to_text(clock.now()),
         groups=tuple(dict.fromkeys(given.group)),
     )

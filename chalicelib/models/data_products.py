@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from chalicelib import clock
-from chalicelib.models.fields import RecordId
+from chalicelib.models.fields import RecordId, refuse_boolean
 from chalicelib.models.names import Title
 
 MAX_FILE_NAME = 200
@@ -44,9 +44,12 @@ def default_type(name: str) -> str:
     return "image_file" if lower.endswith(_IMAGE_SUFFIXES) else ""
 
 
-def folder_of(target_name: str) -> str:
-    """Return the path segment that stands for a target in addresses of files: its name without `/ % ? #`."""
-    return re.sub(r"[/\\%?#]", "_", target_name)
+def segment_of(name: str) -> str:
+    """Return the path segment that stands for a target or a file in addresses: its name without `/ \\ % ? #`.
+
+    Gateways differ in how often they decode a path: what is left comes through all of them alike.
+    """
+    return re.sub(r"[/\\%?#]", "_", name)
 
 
 ProductType = Annotated[str, Field(max_length=50)]
@@ -66,7 +69,7 @@ class PresignedInput(UploadInput):
     """Body that asks for a presigned upload; `size` in bytes."""
 
     filename: Annotated[str, AfterValidator(check_file_name)]
-    size: Annotated[int, Field(ge=1)]
+    size: Annotated[int, BeforeValidator(refuse_boolean), Field(ge=1)]
 
 
 class GroupInput(BaseModel):
@@ -107,7 +110,12 @@ class DataProduct:
     @property
     def url(self) -> str:
         """The relative address from which the file is downloaded."""
-        return f"/data/{quote(self.folder, safe='')}/none/{quote(self.name, safe='')}"
+        return f"/data/{quote(self.folder, safe='')}/none/{quote(self.address_name, safe='')}"
+
+    @property
+    def address_name(self) -> str:
+        """The file name as it stands in the address."""
+        return segment_of(self.name)
 
     def public(self) -> dict[str, Any]:
         """Return the form in which the API shows it."""

@@ -14,7 +14,7 @@ from chalicelib.errors import (
     ProcessEndedError,
     UnavailableError,
 )
-from chalicelib.models.data_products import DataProduct, folder_of
+from chalicelib.models.data_products import DataProduct, segment_of
 from chalicelib.models.processes import MAX_INPUTS, Process, ProcessInput
 from chalicelib.observability import logger
 from chalicelib.pipelines.registry import find_pipeline
@@ -55,7 +55,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
         id=processes.next_id(),
         identifier=stem,
         target_id=target.id,
-        target_folder=folder_of(target.name),
+        target_folder=segment_of(target.name),
         pipeline=given.pipeline,
         process_type=pipeline.__name__,
         queue=pipeline.runs_on,

@@ -7,7 +7,7 @@ from chalicelib import clock
 from chalicelib.errors import UnavailableError
 from chalicelib.models.targets import Target, TargetChange
 from chalicelib.services.processes import delete_process, delete_product
-from chalicelib.storage import data_products, processes, targets
+from chalicelib.storage import artefacts, data_products, processes, targets
 from chalicelib.storage.targets import TargetChangedError
 
 CHANGE_TRIES = 20
@@ -55,4 +55,5 @@ def delete_target(target_id: int) -> None:
         delete_process(processes.get(process_id))
     for product in data_products.read_all(target_id):
         delete_product(product)
+    artefacts.delete(artefacts.list_keys(f"products/{target_id}/"))  # of presigned uploads that were never completed
     targets.delete(target)

@@ -4,11 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.errors import ClaimLostError, InvalidInputError, NotFoundError
+from chalicelib import clock
+from chalicelib.errors import ClaimLostError, InvalidInputError, NotFoundError, UnavailableError
 from chalicelib.models.data_products import DataProduct
 from chalicelib.settings import get_settings
 from chalicelib.storage import counters, groups, lists, requests, targets
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
+
+_GROUPS_TOGETHER = 50
+"""Groups that a product leaves in the transaction that deletes it; DynamoDB takes 100 actions."""
+
+_MAX_KEY_BYTES = 2048
+"""DynamoDB refuses even to look for a longer key."""
 
 
 def key(product_id: int) -> Key:
@@ -49,12 +56,12 @@ def create(product: DataProduct) -> None:
         raise _explain(error, product) from None
 
 
-def reserve(product: DataProduct, expires_at: int, now: int) -> None:
+def reserve(product: DataProduct, expires_at: int) -> None:
     """Keep a data product whose file is yet to be uploaded; it vanishes unless it is completed. One transaction.
 
     Parameters
     ----------
-    expires_at, now : int
+    expires_at : int
         Seconds since 1970.
 
     Raises
@@ -65,7 +72,7 @@ def reserve(product: DataProduct, expires_at: int, now: int) -> None:
     record = {**_record(product), "expires_at": expires_at}
     writes = [
         targets.exists(product.target_id),
-        _guard(product, expires_at=expires_at, now=now),
+        _guard(product, expires_at),
         *(groups.exists(each) for each in product.groups),
         requests.put(_table(), key(product.id), record, "attribute_not_exists(pk)"),
     ]
@@ -141,10 +148,11 @@ def find_by_address(folder: str, name: str) -> tuple[str, str]:
     NotFoundError
         If there is none.
     """
-    item = requests.get(_table(), {"pk": f"FILE#{folder}/{name}", "sk": "FILE"})
+    file_key = {"pk": f"FILE#{folder}/{name}", "sk": "FILE"}
+    item = requests.get(_table(), file_key) if len(file_key["pk"].encode()) <= _MAX_KEY_BYTES else None
     if item is None or "expires_at" in item:
         raise NotFoundError("Not found.")
-    return item["key"], name
+    return item["key"], item["key"].rpartition("/")[2]
 
 
 def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[DataProduct], int, lists.Page]:
@@ -153,15 +161,56 @@ def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[Data
     return [from_record(item) for item in page.items], lists.count(list_name(target_id)), page
 
 
+def read_newest(target_id: int, limit: int, cursor: str | None) -> tuple[list[DataProduct], int, lists.Page]:
+    """Return the newest data products of a target, how many there are, and the page with its cursors."""
+    page, total = lists.read_newest(_table(), list_name(target_id), limit, cursor, lists.MAX_PAGE_BYTES)
+    return [from_record(item) for item in page.items], total, page
+
+
 def read_all(target_id: int) -> Iterator[DataProduct]:
     """Yield all data products of a target."""
     return (from_record(item) for item in lists.read_all(_table(), list_name(target_id)))
 
 
 def delete(product: DataProduct) -> None:
-    """Delete the record of a data product, its memberships and its timelapse entry. One transaction; done is done."""
+    """Delete the record of a data product, its memberships and its timelapse entry; done is done.
+
+    One transaction (condition: its groups are those that are known), again where it joined or left one meanwhile; one more
+    for every group beyond 50.
+
+    Raises
+    ------
+    UnavailableError
+        If it was changed every time.
+    """
+    for _ in range(requests.CONFLICT_TRIES):
+        for each in product.groups[_GROUPS_TOGETHER:]:
+            groups.remove(each, [product.id])
+        product = replace(product, groups=product.groups[:_GROUPS_TOGETHER])
+        try:
+            requests.transact(_deletion(product))
+        except ConditionFailedError as error:
+            if error.items[0] is None:
+                return
+            product = from_record(error.items[0])
+        else:
+            return
+    raise UnavailableError("Too many changes of the same data product at once; try again.")
+
+
+def _deletion(product: DataProduct) -> list[Write]:
+    # A comparison of whole sets would do, but emulators take the order of their members for a part of them.
+    known = [f"contains(#groups, :group{each})" for each in product.groups]
+    condition = " AND ".join(["size(#groups) = :count", *known]) if known else "attribute_not_exists(#groups)"
+    values = {f":group{each}": each for each in product.groups} | {":count": len(known)}
     writes = [
-        requests.delete(_table(), key(product.id), "attribute_exists(pk)"),
+        requests.delete(
+            _table(),
+            key(product.id),
+            f"attribute_exists(pk) AND {condition}",
+            names={"#groups": "groups"},
+            values=values if known else None,
+        ),
         requests.delete(_table(), _file_key(product)),
         *(requests.delete(_table(), groups.member_key(each, product.id)) for each in product.groups),
     ]
@@ -169,10 +218,7 @@ def delete(product: DataProduct) -> None:
         writes.append(requests.delete(_table(), {"pk": f"TARGET#{product.target_id}", "sk": product.timelapse_card}))
     if not product.is_uploading:
         writes.append(lists.leave(list_name(product.target_id)))
-    try:
-        requests.transact(writes)
-    except ConditionFailedError:
-        return
+    return writes
 
 
 def publish_output(product: DataProduct, claim: Write) -> None:
@@ -282,16 +328,20 @@ def _overwrite(record_key: Key, values: dict[str, Any]) -> Write:
 
 
 def _file_key(product: DataProduct) -> Key:
-    return {"pk": f"FILE#{product.folder}/{product.name}", "sk": "FILE"}
+    return {"pk": f"FILE#{product.folder}/{product.address_name}", "sk": "FILE"}
 
 
-def _guard(product: DataProduct, expires_at: int | None = None, now: int | None = None) -> Write:
+def _guard(product: DataProduct, expires_at: int | None = None) -> Write:
     """Describe taking the file's address; that of an upload which was never completed is free again."""
-    condition, names, values = "attribute_not_exists(pk)", None, None
-    if now is not None:
-        condition, names, values = f"{condition} OR #expires < :now", {"#expires": "expires_at"}, {":now": now}
     record = {"product_id": product.id, "key": product.key, "size": product.size, "expires_at": expires_at}
-    return requests.put(_table(), _file_key(product), record, condition, names=names, values=values)
+    return requests.put(
+        _table(),
+        _file_key(product),
+        record,
+        "attribute_not_exists(pk) OR #expires < :now",
+        names={"#expires": "expires_at"},
+        values={":now": int(clock.to_unix(product.created))},
+    )
 
 
 def _order(product_id: int) -> str:

@@ -25,8 +25,10 @@ def member_key(group_id: int, product_id: int) -> Key:
 
 
 def exists(group_id: int) -> Write:
-    """Describe the condition that a group exists, for other records' transactions."""
-    return requests.check(_table(), key(group_id), "attribute_exists(pk)")
+    """Describe the condition that a group exists and is not being deleted, for other records' transactions."""
+    return requests.check(
+        _table(), key(group_id), "attribute_exists(pk) AND attribute_not_exists(#gone)", names={"#gone": "is_going"}
+    )
 
 
 def next_id() -> int:
@@ -115,29 +117,41 @@ def add(group_id: int, product_ids: Sequence[int]) -> None:
 
 
 def remove(group_id: int, product_ids: Sequence[int]) -> None:
-    """Let products leave a group; those not in it do not matter. One transaction for every 48.
-
-    Raises
-    ------
-    NotFoundError
-        If a product is no longer there.
-    """
+    """Let products leave a group; those not in it, or deleted, do not matter. One transaction for every 48."""
     for chunk in _chunks(product_ids):
-        writes = []
-        for product_id in chunk:
-            writes.append(requests.delete(_table(), member_key(group_id, product_id)))
-            writes.append(_mark(product_id, "DELETE", group_id))
-        _transact(writes)
+        leaving = [requests.delete(_table(), member_key(group_id, each)) for each in chunk]
+        there = list(chunk)
+        while True:
+            try:
+                requests.transact([*leaving, *(_mark(each, "DELETE", group_id) for each in there)])
+            except ConditionFailedError as error:
+                there = [each for each, is_gone in zip(there, error.failed[len(leaving) :], strict=True) if not is_gone]
+            else:
+                break
 
 
 def delete(group_id: int) -> None:
-    """Delete a group; its products stay. One Query, one transaction for every 48 products, and one for the group.
+    """Delete a group; its products stay, and none joins meanwhile.
+
+    One UpdateItem, one Query, one transaction for every 48 products, and one for the group.
 
     Raises
     ------
     NotFoundError
         If there is none of this id.
     """
+    going = requests.update(
+        _table(),
+        key(group_id),
+        "SET #gone = :true",
+        "attribute_exists(pk)",
+        names={"#gone": "is_going"},
+        values={":true": True},
+    )
+    try:
+        requests.run(going)
+    except ConditionFailedError:
+        raise NotFoundError("Not found.") from None
     _, members = get(group_id)
     remove(group_id, members)
     try:
