@@ -239,7 +239,7 @@ def test_large_but_possible_meta_comes_back(api: Any) -> None:
 
 
 def test_largest_body_is_read_in_little_time() -> None:
-    for body in (b'{"a": [' + b"[]," * 1_400_000 + b"[]]}", b'{"a": "' + b"x" * 4_400_000 + b'"}'):
+    for body in (b'{"a": [' + b"[]," * 500_000 + b"[]]}", b'{"a": "' + b"x" * 4_400_000 + b'"}'):
         started = time.process_time()
         parse_json_object(body)
         assert time.process_time() - started < 5
