@@ -11,8 +11,8 @@ from chalicelib.pipelines.base import PipelineProcess
 from chalicelib.settings import get_settings
 
 
-def find_pipeline(name: str) -> type[PipelineProcess]:
-    """Return the pipeline of this name, in upper or lower case.
+def find_pipeline(name: str) -> tuple[str, type[PipelineProcess]]:
+    """Return the pipeline of this name, in upper or lower case, with the name under which it is registered.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def find_pipeline(name: str) -> type[PipelineProcess]:
     """
     for known, pipeline in all_pipelines().items():
         if known.lower() == name.lower():
-            return pipeline
+            return known, pipeline
     raise NotFoundError(f"Invalid pipeline name '{name}'")
 
 

@@ -38,7 +38,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
         If the queue does not take the message; the process is kept as failed.
     """
     try:
-        pipeline = find_pipeline(given.pipeline)
+        name, pipeline = find_pipeline(given.pipeline)
     except NotFoundError as error:
         raise InvalidInputError.of("pipeline", str(error)) from None
     unknown = [flag for flag in given.flags if flag not in (pipeline.flags or {})]
@@ -56,7 +56,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
         identifier=stem,
         target_id=target.id,
         target_folder=segment_of(target.name),
-        pipeline=given.pipeline,
+        pipeline=name,
         process_type=pipeline.__name__,
         queue=pipeline.runs_on,
         created=clock.to_text(moment),

@@ -93,7 +93,7 @@ def _opening(process: Process) -> str:
 def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.PipelineProcess:
     try:
         target = targets.get(process.target_id)
-        pipeline = find_pipeline(process.pipeline)
+        _, pipeline = find_pipeline(process.pipeline)
     except NotFoundError as error:
         text = "Process must have an associated target" if str(error) == "Not found." else str(error)
         raise base.AsyncError(text) from None
