@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,23 @@ class Aws:
             self.sqs.delete_queue(QueueUrl=self.sqs.get_queue_url(QueueName=queue.name)["QueueUrl"])
 
 
+@cache
+def _loader() -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def _share_service_models() -> None:
+    """Let boto3's session, which moto makes anew for each test, find the descriptions of AWS's services read already."""
+    import boto3
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
+    boto3.setup_default_session(botocore_session=session)
+
+
 @pytest.fixture
 def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """Tables, bucket and queues as the schema describes them: on moto, or on the emulator at `--aws-endpoint`."""
@@ -132,6 +150,7 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     endpoint = request.config.getoption("--aws-endpoint")
     if endpoint is None:
         with mock_aws():
+            _share_service_models()
             made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"))
             made.create()
             yield made
