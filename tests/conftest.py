@@ -124,6 +124,20 @@ class Aws:
             self.sqs.delete_queue(QueueUrl=self.sqs.get_queue_url(QueueName=queue.name)["QueueUrl"])
 
 
+def _answer_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let moto answer one request after the other: DynamoDB's writes with a condition are atomic, moto's are not."""
+    from moto.core.botocore_stubber import BotocoreStubber
+
+    lock = threading.RLock()
+    answer = BotocoreStubber.__call__
+
+    def answer_alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return answer(self, *args, **kwargs)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
+
+
 @cache
 def _loader() -> Any:
     from botocore.loaders import create_loader
@@ -151,6 +165,7 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     if endpoint is None:
         with mock_aws():
             _share_service_models()
+            _answer_one_at_a_time(monkeypatch)
             made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"))
             made.create()
             yield made
