@@ -112,16 +112,15 @@ class Aws:
 
     def remove(self) -> None:
         """Remove what `create` made."""
-        from chalicelib.settings import get_settings
-        from chalicelib.storage import schema
-
-        for table in schema.tables():
-            self.dynamodb.delete_table(TableName=table.name)
+        for table in ("ledger", "telescope", "operations"):
+            self.dynamodb.delete_table(TableName=self.name(f"sidereal-{table}"))
+        bucket = self.name("sidereal-artefacts")
         for key in self.keys():
-            self.s3.delete_object(Bucket=get_settings().bucket, Key=key)
-        self.s3.delete_bucket(Bucket=get_settings().bucket)
-        for queue in schema.queues():
-            self.sqs.delete_queue(QueueUrl=self.sqs.get_queue_url(QueueName=queue.name)["QueueUrl"])
+            self.s3.delete_object(Bucket=bucket, Key=key)
+        self.s3.delete_bucket(Bucket=bucket)
+        for queue in ("dead-letters", "timelapse", "pipeline"):
+            url = self.sqs.get_queue_url(QueueName=self.name(f"sidereal-{queue}"))["QueueUrl"]
+            self.sqs.delete_queue(QueueUrl=url)
 
 
 def _answer_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
