@@ -87,7 +87,7 @@ class Settings(BaseModel):
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+            return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
         return value
 
 

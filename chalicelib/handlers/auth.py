@@ -79,7 +79,7 @@ def allowed_origins() -> tuple[str, ...]:
         text = _configuration(settings.asimov_config_file).get("api", "cors_origins", fallback="")
     except NotConfiguredError:
         return ()  # every write says so; reading goes on
-    return tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    return tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
 
 
 def _configuration(path: Path) -> ConfigParser:

@@ -12,6 +12,7 @@ from chalicelib.models.events import Event, EventChange, EventInput
 from chalicelib.models.validation import validate_asimov
 from chalicelib.settings import get_settings
 from chalicelib.storage import events, productions
+from chalicelib.storage.lists import MAX_PAGE_BYTES
 
 blueprint = Blueprint(__name__)
 router = Router(blueprint, ASIMOV)
@@ -19,7 +20,7 @@ router = Router(blueprint, ASIMOV)
 
 def list_events(request: Request) -> Reply:
     """List events in creation order; `next` is there when there are more."""
-    found, cursor = events.read_page(paging.limit_of(request), request.query.get("next"), paging.MAX_PAGE_BYTES)
+    found, cursor = events.read_page(paging.limit_of(request), request.query.get("next"), MAX_PAGE_BYTES)
     answer: dict[str, Any] = {"events": [event.public(its) for event, its in found]}
     if cursor:
         answer["next"] = cursor

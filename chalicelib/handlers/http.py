@@ -17,7 +17,15 @@ from chalice import Blueprint
 from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
 
-from chalicelib.errors import MalformedBodyError, NotFoundError, SiderealError, TooLargeError, UnsupportedMediaTypeError
+from chalicelib.errors import (
+    MalformedBodyError,
+    NotConfiguredError,
+    NotFoundError,
+    SiderealError,
+    TooLargeError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
 from chalicelib.handlers import auth
 from chalicelib.handlers.body import Form, parse_json_object, parse_multipart
 from chalicelib.handlers.replies import Family, Reply
@@ -65,7 +73,7 @@ class Request:
     def body(self) -> bytes:
         """The body as it came."""
         raw = self.raw.raw_body
-        return raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else bytes(raw)
+        return raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else bytes(raw)
 
     def json_object(self) -> dict[str, Any]:
         """Return the body, which must be one JSON object.
@@ -179,7 +187,12 @@ class Router:
                     f"The request body has {len(request.body)} bytes; at most {limit} are taken. "
                     "Larger files go through a presigned upload."
                 )
-            return view(request)
+            reply = view(request)
+            reply.text.encode()  # what cannot be sent fails here, inside the border
+            return reply
+        except NotConfiguredError as error:
+            logger.error("not configured", extra={"reason": str(error)})
+            return self._family.error(UnavailableError("No API key is configured: nobody can write."))
         except SiderealError as error:
             return self._family.error(error)
         except Exception:  # noqa: BLE001 - the border: whatever is wrong inside, the caller gets a fixed text
@@ -204,7 +217,7 @@ def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) ->
         metrics.add_metric("Errors", MetricUnit.Count, 1)
     metrics.flush_metrics()
     logger.remove_keys(["request_id", "method"])
-    body = "" if raw.method == "HEAD" else reply.text()
+    body = "" if raw.method == "HEAD" else reply.text
     return ChaliceResponse(body, headers=headers, status_code=reply.status)
 
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -21,7 +20,6 @@ from chalice import Blueprint
 
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, NotFoundError, SiderealError
-from chalicelib.handlers import paging
 from chalicelib.handlers.http import Request, Router
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.models.productions import Production
@@ -35,7 +33,6 @@ from chalicelib.storage import (
     lists,
     processes,
     productions,
-    requests,
 )
 from chalicelib.storage import targets as target_records
 
@@ -48,6 +45,9 @@ Member = TypeVar("Member")
 
 ROWS = 25
 """Records of a list on one page."""
+
+HOME_EVENTS = 10
+"""Events on the first page."""
 
 FILES = 100
 """Files of a group, and productions of an event, on one page."""
@@ -92,16 +92,16 @@ router = Router(blueprint, PagesFamily())
 
 def show_home(request: Request) -> Reply:
     """Show the newest targets, in pages, and the newest events."""
-    newest = _read_newest(get_settings().telescope_table, target_records.LIST, request.query.get("next"))
-    newest_events = _read_newest(get_settings().ledger_table, events.LIST, None, 10)
+    targets, target_count, page = target_records.read_newest(ROWS, request.query.get("next"))
+    newest_events, event_count, _ = events.read_newest(HOME_EVENTS, None)
     return render(
         request,
         "home.html",
-        targets=[target_records.from_record(item) for item in newest.items],
-        target_count=newest.total,
-        events=[(events.from_record(item), []) for item in newest_events.items],
-        event_count=newest_events.total,
-        **newest.links(),
+        targets=targets,
+        target_count=target_count,
+        events=[(event, []) for event in newest_events],
+        event_count=event_count,
+        **_links(page),
     )
 
 
@@ -110,7 +110,7 @@ def show_target(request: Request) -> Reply:
     target_id = request.id("target_id")
     target, timelapses = target_records.get_with_timelapses(target_id)
     its_processes = processes.list_of_target(target_id, ROWS + 1)
-    newest = _read_newest(get_settings().telescope_table, data_products.list_name(target_id), request.query.get("next"))
+    products, product_count, page = data_products.read_newest(target_id, ROWS, request.query.get("next"))
     return render(
         request,
         "target.html",
@@ -120,9 +120,9 @@ def show_target(request: Request) -> Reply:
         timelapse_count=len(timelapses),
         processes=its_processes[:ROWS],
         has_more_processes=len(its_processes) > ROWS,
-        products=[data_products.from_record(item) for item in newest.items],
-        product_count=newest.total,
-        **newest.links(),
+        products=products,
+        product_count=product_count,
+        **_links(page),
     )
 
 
@@ -165,15 +165,14 @@ def show_group(request: Request) -> Reply:
 
 def list_events(request: Request) -> Reply:
     """Show the events, newest first, in pages, with the states of their productions."""
-    newest = _read_newest(get_settings().ledger_table, events.LIST, request.query.get("next"))
-    found = [events.from_record(item) for item in newest.items]
+    found, event_count, page = events.read_newest(ROWS, request.query.get("next"))
     of_event = productions.get_many([(event.name, name) for event in found for name in event.production_names])
     return render(
         request,
         "events.html",
         events=[(event, of_event.get(event.name, [])) for event in found],
-        event_count=newest.total,
-        **newest.links(),
+        event_count=event_count,
+        **_links(page),
     )
 
 
@@ -219,34 +218,10 @@ def render(request: Request, template: str, /, **values: Any) -> Reply:
     return Reply(body, 200, headers)
 
 
-@dataclass(frozen=True)
-class Newest:
-    """A page of a list, newest first; the cursors are None at the ends."""
-
-    items: list[dict[str, Any]]
-    total: int
-    newer: str | None
-    older: str | None
-
-    def links(self) -> dict[str, str | None]:
-        """Return the addresses of the pages before and after, relative to this one's."""
-        return {
-            name: cursor and "?" + urlencode({"next": cursor})
-            for name, cursor in (("newer", self.newer), ("older", self.older))
-        }
-
-
-def _read_newest(table: str, name: str, cursor: str | None, limit: int = ROWS) -> Newest:
-    """Return a page of a list read from its end. One GetItem of the list's head, one Query per bucket touched."""
-    head = requests.get(get_settings().operations_table, lists._head_key(name))
-    if head is None:
-        return Newest([], 0, None, None)
-    # Everything in the open bucket sorts before the marker, so reading back from there begins with the newest.
-    end = lists.place(name, head["bucket"], "~")._asdict()
-    page = lists.read(
-        table, name, limit, cursor or lists._encode(end, is_forward=False), max_bytes=paging.MAX_PAGE_BYTES
-    )
-    return Newest(page.items[::-1], int(head["total"]), page.next if cursor else None, page.previous)
+def _links(page: lists.Page) -> dict[str, str | None]:
+    """Return the addresses of the pages before and after one that begins with the newest, relative to its own."""
+    cursors = (("newer", page.previous), ("older", page.next))
+    return {name: cursor and "?" + urlencode({"next": cursor}) for name, cursor in cursors}
 
 
 def _part(request: Request, members: Sequence[Member]) -> tuple[Sequence[Member], dict[str, int]]:

@@ -6,9 +6,6 @@ from chalicelib.handlers.http import Request
 MAX_LIMIT = 500
 """Members of a list answered at once; a list asked for without `limit` ends here, too, and says `next`."""
 
-MAX_PAGE_BYTES = 4_000_000
-"""A page ends early at about this size: a Lambda function answers at most 6 MB."""
-
 
 def limit_of(request: Request, default: int = MAX_LIMIT) -> int:
     """Return the parameter `limit`.

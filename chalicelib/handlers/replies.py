@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from chalicelib import errors
@@ -17,8 +18,9 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
     def text(self) -> str:
-        """Return the body as it goes over the wire."""
+        """The body as it goes over the wire."""
         if self.body is None:
             return ""
         if isinstance(self.body, str):

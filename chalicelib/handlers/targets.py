@@ -15,7 +15,7 @@ from chalicelib.models.targets import Target, TargetChange, TargetInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import targets as service
 from chalicelib.storage import processes, targets
-from chalicelib.storage.lists import Page
+from chalicelib.storage.lists import MAX_PAGE_BYTES, Page
 
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
@@ -27,9 +27,7 @@ def list_targets(request: Request) -> Reply:
     """List targets by id, or those of a name, or those within a cone, nearest first."""
     name, cone = request.query.get("name"), request.query.get("cone_search")
     if name is None and cone is None:
-        found, total, page = targets.read_page(
-            paging.limit_of(request, 100), request.query.get("next"), paging.MAX_PAGE_BYTES
-        )
+        found, total, page = targets.read_page(paging.limit_of(request, 100), request.query.get("next"), MAX_PAGE_BYTES)
         return page_of([target.public() for target in found], total, page, request)
     if cone is not None:
         found = [each for each in targets.find_near(*_cone(cone)) if name in (None, each.name)]

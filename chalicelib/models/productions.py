@@ -23,7 +23,7 @@ def _check_status(status: str) -> str:
 
 PipelineName = Annotated[str, AfterValidator(_check_pipeline)]
 Status = Annotated[str, AfterValidator(_check_status)]
-Comment = Annotated[str, Field(max_length=100_000)]
+Comment = Annotated[str, Field(max_length=10_000)]
 
 
 class ProductionInput(BaseModel):

@@ -132,7 +132,9 @@ class PipelineProcess:
     allowed_suffixes: ClassVar[Sequence[str] | None] = None
     flags: ClassVar[Mapping[str, Mapping[str, Any]] | None] = None
 
-    def __init__(self, target: Target, input_files: Iterable[InputFile], reporter: Reporter, identifier: str = "") -> None:
+    def __init__(
+        self, target: Target, input_files: Iterable[InputFile], reporter: Reporter, identifier: str = ""
+    ) -> None:
         self.target = target
         self.input_files = InputFiles(input_files)
         self.identifier = identifier

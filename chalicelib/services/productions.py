@@ -81,5 +81,4 @@ def find_circle(name: str, dependencies: Sequence[str], edges: Mapping[str, Sequ
 
 
 def _explain_missing(event_name: str) -> Production:
-    events.get(event_name)  # raises "Event not found" itself
-    raise NotFoundError("Production not found")
+    raise NotFoundError("Production not found" if events.exists(event_name) else "Event not found")

@@ -1,5 +1,6 @@
 """The AWS clients, made on first use: importing boto3 costs a cold start a third of a second."""
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ def s3() -> "S3Client":
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 4},
         signature_version="s3v4",
+        # Links to a bucket's own address name its region; an endpoint of one's own has no address for each bucket.
+        s3={"addressing_style": "path" if "AWS_ENDPOINT_URL" in os.environ else "virtual"},
     )
     return boto3.client("s3", config=config)
 

@@ -163,7 +163,7 @@ def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[Data
 
 def read_newest(target_id: int, limit: int, cursor: str | None) -> tuple[list[DataProduct], int, lists.Page]:
     """Return the newest data products of a target, how many there are, and the page with its cursors."""
-    page, total = lists.read_newest(_table(), list_name(target_id), limit, cursor, lists.MAX_PAGE_BYTES)
+    page, total = lists.read_newest(_table(), list_name(target_id), limit, cursor)
     return [from_record(item) for item in page.items], total, page
 
 

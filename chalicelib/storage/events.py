@@ -12,6 +12,9 @@ from chalicelib.storage.freeform import change_record, check_free_form_size, pac
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
 LIST = "EVENTS"
+_SUMMARY_BYTES = 200
+"""What the summary of a production takes in an answer, besides its comment."""
+
 MAX_TOGETHER = 90
 """Productions that go in one transaction with their event; DynamoDB takes 100 actions."""
 
@@ -71,6 +74,11 @@ def get(name: str) -> tuple[Event, list[Production]]:
     return event, sorted(found, key=lambda production: (production.created, production.name))
 
 
+def exists(name: str) -> bool:
+    """Say whether there is an event of this name. One GetItem."""
+    return requests.get(_table(), key(name)) is not None
+
+
 def read_page(
     limit: int, cursor: str | None, max_bytes: int
 ) -> tuple[list[tuple[Event, list[Production]]], str | None]:
@@ -81,7 +89,21 @@ def read_page(
     page = lists.read(_table(), LIST, limit, cursor, max_bytes)
     events = [from_record(item) for item in page.items]
     of_event = productions.get_many([(event.name, name) for event in events for name in event.production_names])
-    return [(event, of_event.get(event.name, [])) for event in events], page.next
+    found: list[tuple[Event, list[Production]]] = []
+    size = 0
+    for event, item in zip(events, page.items, strict=True):
+        its = of_event.get(event.name, [])
+        size += lists.size_of(item) + sum(len(production.comment.encode()) + _SUMMARY_BYTES for production in its)
+        if found and size > max_bytes:
+            return found, lists.cursor_after(page.items[len(found) - 1])
+        found.append((event, its))
+    return found, page.next
+
+
+def read_newest(limit: int, cursor: str | None) -> tuple[list[Event], int, lists.Page]:
+    """Return the newest events, how many there are, and the page with its cursors."""
+    page, total = lists.read_newest(_table(), LIST, limit, cursor)
+    return [from_record(item) for item in page.items], total, page
 
 
 def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
@@ -118,13 +140,16 @@ def delete(name: str) -> None:
     """
     while True:
         try:
-            requests.run(
-                requests.delete(
-                    _table(),
-                    key(name),
-                    "attribute_exists(pk) AND attribute_not_exists(#names)",
-                    names={"#names": "production_names"},
-                )
+            requests.transact(
+                [
+                    requests.delete(
+                        _table(),
+                        key(name),
+                        "attribute_exists(pk) AND attribute_not_exists(#names)",
+                        names={"#names": "production_names"},
+                    ),
+                    lists.leave(LIST),
+                ]
             )
         except ConditionFailedError as error:
             if error.item is None:
@@ -141,6 +166,7 @@ def delete(name: str) -> None:
                 names={"#names": "production_names"},
                 values={":names": set(names)},
             )
+            endings = [ending, lists.leave(LIST)]
         else:
             ending = requests.update(
                 _table(),
@@ -150,8 +176,11 @@ def delete(name: str) -> None:
                 names={"#names": "production_names"},
                 values={":gone": set(together)},
             )
+            endings = [ending]
         try:
-            requests.transact([ending, *(requests.delete(_table(), productions.key(name, each)) for each in together)])
+            requests.transact(
+                [*endings, *(requests.delete(_table(), productions.key(name, each)) for each in together)]
+            )
         except ConditionFailedError:
             continue  # somebody added or deleted a production meanwhile: look again
         if len(names) <= MAX_TOGETHER:

@@ -24,6 +24,9 @@ BUCKET_SIZE = 50
 """Members of a bucket. A page reads one bucket, or two where it crosses a border; the local emulator's time for a page
 grows with the bucket, which is why it is not larger."""
 
+MAX_PAGE_BYTES = 4_000_000
+"""A page ends early at about this size: a Lambda function answers at most 6 MB."""
+
 _MARKER = "~"
 _open_buckets: dict[str, int] = {}
 
@@ -87,6 +90,16 @@ def join(table: str, name: str, order: str, writes_at: Callable[[Place], Sequenc
     raise UnavailableError("Too many records are created at once; try again.")
 
 
+def size_of(item: dict[str, Any]) -> int:
+    """Return about how many bytes a member takes in an answer."""
+    return len(json.dumps(item, default=str))
+
+
+def cursor_after(item: dict[str, Any]) -> str:
+    """Return the cursor of the page that begins behind a member."""
+    return _encode(item, is_forward=True)
+
+
 def leave(name: str) -> Write:
     """Describe that a member leaves the list, for the transaction that deletes its record."""
     return requests.update(
@@ -131,7 +144,7 @@ def read(table: str, name: str, limit: int, cursor: str | None = None, max_bytes
             has_more = True
             break
         found.append(item)
-        size += len(json.dumps(item, default=str)) if max_bytes is not None else 0
+        size += size_of(item) if max_bytes is not None else 0
     if not is_forward:
         found.reverse()
     onward = has_more or not is_forward
@@ -143,9 +156,7 @@ def read(table: str, name: str, limit: int, cursor: str | None = None, max_bytes
     )
 
 
-def read_newest(
-    table: str, name: str, limit: int, cursor: str | None = None, max_bytes: int | None = None
-) -> tuple[Page, int]:
+def read_newest(table: str, name: str, limit: int, cursor: str | None = None) -> tuple[Page, int]:
     """Return one page of a list from its end, newest first, and how many members the list has.
 
     `next` of the page leads to older members, `previous` to newer ones. One GetItem of the head, one Query for each bucket
@@ -156,7 +167,7 @@ def read_newest(
         return Page([], None, None), 0
     # Everything in the open bucket sorts before the marker: reading back from there begins with the newest.
     end = _encode(place(name, head["bucket"], _MARKER)._asdict(), is_forward=False)
-    page = read(table, name, limit, cursor or end, max_bytes)
+    page = read(table, name, limit, cursor or end, MAX_PAGE_BYTES)
     return Page(page.items[::-1], page.previous, page.next if cursor else None), int(head["total"])
 
 

@@ -106,6 +106,12 @@ def read_page(limit: int, cursor: str | None, max_bytes: int) -> tuple[list[Targ
     return [from_record(item) for item in page.items], lists.count(LIST), page
 
 
+def read_newest(limit: int, cursor: str | None) -> tuple[list[Target], int, lists.Page]:
+    """Return the newest targets, how many there are, and the page with its cursors."""
+    page, total = lists.read_newest(_table(), LIST, limit, cursor)
+    return [from_record(item) for item in page.items], total, page
+
+
 def get_with_timelapses(target_id: int) -> tuple[Target, list[Timelapse]]:
     """Return a target and its timelapses, newest first. One Query of its partition.
 

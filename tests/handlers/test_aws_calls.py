@@ -29,7 +29,7 @@ def test_event_is_created_read_changed_with_one_request_each(cost: Any) -> None:
     assert cost("GET", GW, status=200) == ["Query"]
     assert cost("PUT", GW, {"meta": {"a": 1}}, status=200) == ["UpdateItem"]
     assert cost("PUT", GW, {}, status=200) == ["GetItem"]
-    assert cost("DELETE", GW, status=204) == ["DeleteItem"]
+    assert cost("DELETE", GW, status=204) == ["TransactWriteItems"]
 
 
 def test_production_is_created_read_changed_deleted_with_one_request_each(api: Any, cost: Any) -> None:
@@ -71,7 +71,7 @@ def test_page_of_events_with_productions_costs_one_request_more(api: Any, cost: 
 def test_event_with_productions_is_deleted_with_one_request_more(api: Any, cost: Any) -> None:
     api.post("/api/v1/events/", {"name": "GW150914"})
     api.post("/api/v1/productions/GW150914", {"name": "Prod_A", "pipeline": "bilby"})
-    assert cost("DELETE", GW, status=204) == ["DeleteItem", "TransactWriteItems"]
+    assert cost("DELETE", GW, status=204) == ["TransactWriteItems", "TransactWriteItems"]
 
 
 def test_target_and_group_are_created_with_two_requests(cost: Any) -> None:

@@ -1,7 +1,6 @@
 """Bodies: what is no JSON object, what cannot be kept, and what is too large."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -227,7 +226,7 @@ def test_meta_that_does_not_fit_is_refused_and_changes_nothing(api: Any, meta: A
 
 def test_comment_and_meta_that_fit_only_one_at_a_time_are_refused(api: Any) -> None:
     api.post(EVENTS, {"name": "GW150914"})
-    body = {"name": "Prod_A", "pipeline": "bilby", "comment": "é" * 100_000, "meta": {"a": "x" * 300_000}}
+    body = {"name": "Prod_A", "pipeline": "bilby", "comment": "é" * 10_000, "meta": {"a": "x" * 375_000}}
     assert api.post("/api/v1/productions/GW150914", body).status == 400
     assert api.get("/api/v1/events/GW150914/productions").json == {"productions": []}
 
@@ -236,13 +235,6 @@ def test_large_but_possible_meta_comes_back(api: Any) -> None:
     meta = {"a": "x" * 370_000}
     assert api.post(EVENTS, {"name": "GW150914", "meta": meta}).status == 201
     assert api.get(GW).json["event"]["meta"] == meta
-
-
-def test_largest_body_is_read_in_little_time() -> None:
-    for body in (b'{"a": [' + b"[]," * 500_000 + b"[]]}", b'{"a": "' + b"x" * 4_400_000 + b'"}'):
-        started = time.process_time()
-        parse_json_object(body)
-        assert time.process_time() - started < 5
 
 
 def test_body_is_read_without_the_interpreters_stack() -> None:

@@ -423,7 +423,6 @@ def test_the_app_starts_without_the_template_engine() -> None:
     import subprocess
     import sys
 
-    from conftest import PROJECT
-
+    project = Path(__file__).resolve().parents[2]
     code = "import sys, app; sys.exit('jinja2' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=project, check=False).returncode == 0

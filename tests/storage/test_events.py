@@ -228,3 +228,25 @@ def test_event_that_one_more_production_would_make_too_large_is_told_as_wrong_in
     answer_of_dynamodb("TransactWriteItems", body)
     with pytest.raises(InvalidInputError, match="400 KB"):
         add_production("Prod_A")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_page_ends_before_the_summaries_of_its_productions_grow_too_large() -> None:
+    for name in ("E1", "E2", "E3"):
+        add(name)
+        productions.create(Production(name, "P", "bilby", "2026-01-10T00:00:00.000000Z", comment="x" * 1000))
+    first, cursor = events.read_page(10, None, 2500)
+    assert [each.name for each, _ in first] == ["E1"]
+    rest, end = events.read_page(10, cursor, 10**6)
+    assert ([each.name for each, _ in rest], end) == (["E2", "E3"], None)
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_list_counts_its_events_down_when_they_are_deleted() -> None:
+    for name in ("E1", "E2"):
+        add(name)
+    productions.create(Production("E1", "P", "bilby", "2026-01-10T00:00:00.000000Z"))
+    events.delete("E1")
+    assert lists.count(events.LIST) == 1
+    events.delete("E2")
+    assert lists.count(events.LIST) == 0
