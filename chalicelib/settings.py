@@ -64,6 +64,9 @@ class Settings(BaseModel):
     job_retry_delay_s: int = Field(
         10, ge=0, description="Seconds before a job that failed unexpectedly is delivered again."
     )
+    job_reserve_s: float = Field(
+        20, ge=0, description="Seconds before the end of a function's time at which a run stops in order."
+    )
     job_resend_after_s: float = Field(
         900, gt=0, description="Seconds after which a waiting process gets a new message."
     )

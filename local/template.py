@@ -79,7 +79,7 @@ def policy(function: str) -> dict[str, Any]:
         return {"Version": "2012-10-17", "Statement": statements}
     statements += [
         _allow([*_READ, *_WRITE], *_arns("telescope")),
-        _allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], _arn("OperationsTable")),
+        _allow(["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], _arn("OperationsTable")),
         _allow(_FILES, {"Fn::Sub": "${Artefacts.Arn}/*"}),
         _allow(["s3:ListBucket"], _arn("Artefacts")),
     ]

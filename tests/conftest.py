@@ -267,7 +267,10 @@ class Api:
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Call a function of the bundle with an event, as Lambda would."""
-        return self._client.lambda_.invoke(function, event).payload
+        from chalicelib.handlers import jobs
+        from local.context import LambdaContext
+
+        return getattr(jobs, function)(event, LambdaContext(function))
 
 
 @pytest.fixture

@@ -161,6 +161,6 @@ def parse_multipart(raw: bytes, content_type: str) -> Form:
             else:
                 file = UploadedFile(part.filename, part.raw, part.content_type or "")
                 form.files.setdefault(part.name, []).append(file)
-    except (MultipartError, UnicodeDecodeError) as error:
+    except (MultipartError, UnicodeDecodeError, LookupError) as error:
         raise MalformedBodyError(f"Multipart form parse error - {error}") from error
     return form

@@ -34,7 +34,7 @@ from chalicelib.settings import get_settings
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 READING = ("GET", "HEAD", "OPTIONS")
-_ID = re.compile(r"[0-9]{1,15}")
+_ID = re.compile(r"[1-9][0-9]{0,14}")
 
 
 @dataclass

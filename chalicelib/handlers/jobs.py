@@ -26,13 +26,13 @@ PIPELINE_QUEUE = "sidereal-pipeline"
 @blueprint.on_sqs_message(queue=TIMELAPSE_QUEUE, batch_size=1, name="run_timelapse")
 def run_timelapse(event: SQSEvent) -> dict[str, Any]:
     """Run the processes that the messages of the timelapse queue name."""
-    return _each_record(event, _run)
+    return _run_each(event)
 
 
 @blueprint.on_sqs_message(queue=PIPELINE_QUEUE, batch_size=1, name="run_pipeline")
 def run_pipeline(event: SQSEvent) -> dict[str, Any]:
     """Run the processes that the messages of the pipeline queue name."""
-    return _each_record(event, _run)
+    return _run_each(event)
 
 
 @blueprint.on_sqs_message(queue=DEAD_LETTER_QUEUE, batch_size=1, name="run_dead_letters")
@@ -52,14 +52,19 @@ def sweep(_event: CloudWatchEvent) -> dict[str, int]:
     return {"resent": resent}
 
 
-def _run(record: SQSRecord) -> None:
+def _run_each(event: SQSEvent) -> dict[str, Any]:
+    context: Any = event.context
+    return _each_record(event, lambda record: _run(record, lambda: context.get_remaining_time_in_millis() / 1000))
+
+
+def _run(record: SQSRecord, time_left_s: Callable[[], float]) -> None:
     from chalicelib.models.messages import RunProcess
     from chalicelib.services.runs import run_process
     from chalicelib.storage import queues
 
     started = time.perf_counter()
     try:
-        run_process(RunProcess.model_validate_json(record.body).process_id)
+        run_process(RunProcess.model_validate_json(record.body).process_id, time_left_s)
     except Exception:
         logger.exception("job failed", extra={"deliveries": record.attributes.approximate_receive_count})
         metrics.add_metric("JobErrors", MetricUnit.Count, 1)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from chalicelib import clock
@@ -12,6 +13,7 @@ from chalicelib.pipelines.base import AsyncError
 from chalicelib.settings import get_settings
 from chalicelib.states import is_terminal
 from chalicelib.storage import processes
+from chalicelib.storage.schema import JOB_TIMEOUT_S
 
 FLUSH_AFTER_S = 0.5
 """Log lines and progress are sent together, at most so often; each sending also extends the lease."""
@@ -26,10 +28,17 @@ CHUNK = 90_000
 class RunReporter:
     """Sends the log of a run in batches; a thread keeps the lease alive while the pipeline is busy elsewhere.
 
-    Used as a context manager. Every method raises `ClaimLostError` once the process was cancelled, ended or taken over.
+    Used as a context manager. Every method raises `ClaimLostError` once the process was cancelled, ended or taken over;
+    `log` and `progress` raise `AsyncError` when the function's time is nearly up: better a message than a worker killed.
+
+    Parameters
+    ----------
+    time_left_s : callable
+        Returns the seconds that are left of the function's time.
     """
 
-    def __init__(self, process: Process, token: str) -> None:
+    def __init__(self, process: Process, token: str, time_left_s: Callable[[], float]) -> None:
+        self._time_left_s = time_left_s
         self._process = process
         self._token = token
         self._lock = threading.Lock()
@@ -93,6 +102,9 @@ class RunReporter:
 
     def _send_if_due(self) -> None:
         self._raise_if_lost()
+        if self._time_left_s() < get_settings().job_reserve_s:
+            minutes = JOB_TIMEOUT_S // 60
+            raise AsyncError(f"{self._process.pipeline} took longer than {minutes} mins to create")
         if time.monotonic() - self._sent_at >= FLUSH_AFTER_S:
             self._send()
 

@@ -1,9 +1,10 @@
 """One run of a process: claim it, run its pipeline, publish the outputs, end it. Job functions and tests call this."""
 
+import math
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,13 @@ from chalicelib.storage import artefacts, data_products, groups, processes, targ
 TIMELAPSE = "timelapse"
 
 
-def run_process(process_id: int) -> None:
+def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math.inf) -> None:
     """Run a process that waits; do nothing if it has ended or is being run.
+
+    Parameters
+    ----------
+    time_left_s : callable, optional
+        Returns the seconds that are left of the function's time; a run that is not done before then fails in order.
 
     A pipeline that knows why it cannot go on fails the process. Anything else that goes wrong is raised, after the process
     was given back: the message is to be delivered again. A worker whose process is no longer its own just stops.
@@ -48,7 +54,7 @@ def run_process(process_id: int) -> None:
         return
     logger.append_keys(process_id=process.id, attempt=process.attempt)
     try:
-        _run_claimed(process, token)
+        _run_claimed(process, token, time_left_s)
     except ClaimLostError:
         _clean_up_after_loss(process)
     except Exception:
@@ -68,13 +74,16 @@ def _give_back(process: Process, token: str) -> bool:
     return True
 
 
-def _run_claimed(process: Process, token: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="sidereal-") as folder, RunReporter(process, token) as reporter:
-        if process.attempt > 1:
-            reporter.log(_opening(process))
+def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float]) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="sidereal-") as folder,
+        RunReporter(process, token, time_left_s) as reporter,
+    ):
         scratch = Path(folder) / "outputs"
         scratch.mkdir()
         try:
+            if process.attempt > 1:
+                reporter.log(_opening(process))
             outputs = _pipeline(process, Path(folder), reporter).run(scratch, process.flags)
             reporter.flush()
             _publish(process, token, outputs)

@@ -49,11 +49,14 @@ def delete_target(target_id: int) -> None:
     ------
     NotFoundError
         If there is no such target.
+    UnavailableError
+        If something was added a moment ago, so that another try is needed.
     """
     target = targets.mark_going(target_id)
     for process_id in processes.ids_of_target(target_id):
         delete_process(processes.get(process_id))
     for product in data_products.read_all(target_id):
         delete_product(product)
+    data_products.drop_list(target_id)
     artefacts.delete(artefacts.list_keys(f"products/{target_id}/"))  # of presigned uploads that were never completed
     targets.delete(target)

@@ -161,6 +161,11 @@ def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[Data
     return [from_record(item) for item in page.items], lists.count(list_name(target_id)), page
 
 
+def drop_list(target_id: int) -> None:
+    """Remove what is left of the list of a target without data products; see `lists.drop`."""
+    lists.drop(_table(), list_name(target_id))
+
+
 def read_newest(target_id: int, limit: int, cursor: str | None) -> tuple[list[DataProduct], int, lists.Page]:
     """Return the newest data products of a target, how many there are, and the page with its cursors."""
     page, total = lists.read_newest(_table(), list_name(target_id), limit, cursor)

@@ -112,6 +112,33 @@ def leave(name: str) -> Write:
     )
 
 
+def drop(table: str, name: str) -> None:
+    """Remove what is left of a list without members: its head and its markers.
+
+    Raises
+    ------
+    UnavailableError
+        If it still has members: the index shows new ones a moment late.
+    """
+    head = requests.get(get_settings().operations_table, _head_key(name))
+    if head is None:
+        return
+    for bucket in range(head["bucket"]):
+        requests.run(requests.delete(table, _marker_key(name, bucket)))
+    empty = requests.delete(
+        get_settings().operations_table,
+        _head_key(name),
+        "attribute_not_exists(pk) OR #total <= :zero",
+        names={"#total": "total"},
+        values={":zero": 0},
+    )
+    try:
+        requests.run(empty)
+    except ConditionFailedError:
+        raise UnavailableError("Not all that belongs to it could be deleted yet; try again.") from None
+    _open_buckets.pop(name, None)
+
+
 def count(name: str) -> int:
     """Return how many members the list has. One GetItem."""
     head = requests.get(get_settings().operations_table, _head_key(name))
@@ -237,7 +264,7 @@ def _step(name: str, bucket: int) -> Write:
 def _open_next(table: str, name: str, bucket: int) -> int:
     """Close a full bucket and return the next; whoever comes second finds it done."""
     marker = place(name, bucket, _MARKER)
-    close = requests.put(table, {"pk": f"LIST#{name}", "sk": f"END#{bucket:08d}"}, marker._asdict())
+    close = requests.put(table, _marker_key(name, bucket), marker._asdict())
     turn = requests.update(
         get_settings().operations_table,
         _head_key(name),
@@ -252,6 +279,10 @@ def _open_next(table: str, name: str, bucket: int) -> int:
         head = error.items[1]
         return int(head["bucket"]) if head else bucket
     return bucket + 1
+
+
+def _marker_key(name: str, bucket: int) -> requests.Key:
+    return {"pk": f"LIST#{name}", "sk": f"END#{bucket:08d}"}
 
 
 def _head_key(name: str) -> requests.Key:

@@ -153,12 +153,16 @@ def query(
 def run(write: Write) -> dict[str, Any]:
     """Do one write by itself; for an update the new item is returned, for the others the old one or {}.
 
+    One request, again where a transaction stood in the way.
+
     Raises
     ------
     ConditionFailedError
         If its condition does not hold.
     InvalidInputError
         If the item would grow past what DynamoDB keeps.
+    UnavailableError
+        If others stood in the way every time.
     """
     from botocore.exceptions import ClientError
 
@@ -170,15 +174,21 @@ def run(write: Write) -> dict[str, Any]:
         "Delete": client.delete_item,
     }
     arguments["ReturnValues"] = "ALL_NEW" if write.kind == "Update" else "ALL_OLD"
-    try:
-        answer = calls[write.kind](**arguments)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            old: Item | None = error.response.get("Item")  # type: ignore[assignment]
-            raise ConditionFailedError([from_item(old) if old else None], [True]) from None
-        _raise_if_too_large(error)
-        raise
-    return from_item(answer.get("Attributes", {}))
+    for attempt in range(CONFLICT_TRIES):
+        try:
+            answer = calls[write.kind](**arguments)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "ConditionalCheckFailedException":
+                old: Item | None = error.response.get("Item")  # type: ignore[assignment]
+                raise ConditionFailedError([from_item(old) if old else None], [True]) from None
+            if code != "TransactionConflictException":
+                _raise_if_too_large(error)
+                raise
+            _wait(attempt)
+        else:
+            return from_item(answer.get("Attributes", {}))
+    raise _too_busy()
 
 
 def transact(writes: Sequence[Write]) -> None:
@@ -217,7 +227,11 @@ def transact(writes: Sequence[Write]) -> None:
             _wait(attempt)
         else:
             return
-    raise UnavailableError("Too many changes of the same record at once; try again.")
+    raise _too_busy()
+
+
+def _too_busy() -> UnavailableError:
+    return UnavailableError("Too many changes of the same record at once; try again.")
 
 
 def _wait(attempt: int) -> None:

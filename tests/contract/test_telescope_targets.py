@@ -248,7 +248,6 @@ def test_writing_to_an_id_that_no_record_has_is_404(api: Api, method: str, path:
     assert {no_id: (each.status, each.json) for no_id, each in answers.items()} == dict.fromkeys(NO_IDS, NOT_FOUND)
 
 
-@pytest.mark.xfail(reason="the dispatcher takes leading zeros", strict=False)
 def test_a_zero_padded_id_is_no_second_address_of_a_record(api: Api) -> None:
     api.target()
     assert api.get("/api/target/01/").status == 404

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import InvalidInputError
+from chalicelib.errors import InvalidInputError, UnavailableError
 from chalicelib.models.events import Event
 from chalicelib.settings import get_settings
 from chalicelib.storage import events, lists
@@ -209,3 +209,15 @@ def test_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:
 def test_cursor_that_points_nowhere_gives_a_page(bucket: int, order: str, is_forward: bool) -> None:
     add(*range(5))
     assert len(read(2, cursor_of([1, bucket, order, is_forward])).items) <= 2
+
+
+def test_a_dropped_list_leaves_nothing_behind(aws: Any) -> None:
+    add(*range(5))
+    table = get_settings().ledger_table
+    with pytest.raises(UnavailableError):
+        lists.drop(table, "EVENTS")
+    for number in range(5):
+        events.delete(f"GW{number:03}")
+    for _ in range(2):
+        lists.drop(table, "EVENTS")
+        assert aws.items(table) == aws.items(get_settings().operations_table) == []
