@@ -164,21 +164,26 @@ def read(table: str, name: str, limit: int, cursor: str | None = None, max_bytes
     """
     bucket, after, is_forward = _decode(name, cursor) if cursor else (0, None, True)
     found: list[dict[str, Any]] = []
-    has_more = False
+    stopped_at: dict[str, Any] | None = None
     size = 0
     for item in _walk(table, name, bucket, after, is_forward, limit):
         if len(found) == limit or (max_bytes is not None and found and size > max_bytes):
-            has_more = True
+            stopped_at = item
             break
+        if _is_marker(item):
+            continue
         found.append(item)
         size += size_of(item) if max_bytes is not None else 0
     if not is_forward:
         found.reverse()
+    has_more = stopped_at is not None
     onward = has_more or not is_forward
     backward = cursor is not None and (is_forward or has_more)
+    # A page that ends with its bucket says so: the next one then need not look into that bucket again.
+    last = stopped_at if is_forward and stopped_at and _is_marker(stopped_at) else found[-1] if found else None
     return Page(
         found,
-        _encode(found[-1], is_forward=True) if found and onward else None,
+        _encode(last, is_forward=True) if last and onward else None,
         _encode(found[0], is_forward=False) if found and backward else None,
     )
 
@@ -200,25 +205,32 @@ def read_newest(table: str, name: str, limit: int, cursor: str | None = None) ->
 
 def read_all(table: str, name: str) -> Iterator[dict[str, Any]]:
     """Yield every member in order."""
-    yield from _walk(table, name, 0, None, True, BUCKET_SIZE)
+    return (item for item in _walk(table, name, 0, None, True, BUCKET_SIZE) if not _is_marker(item))
 
 
 def _walk(
     table: str, name: str, bucket: int, after: str | None, is_forward: bool, limit: int
 ) -> Iterator[dict[str, Any]]:
+    """Yield members, and the markers at the ends of full buckets."""
+    if is_forward and after == _MARKER:
+        bucket, after = bucket + 1, None
     wanted = limit + 1  # one more than asked for tells whether there is a next page
     while bucket >= 0:
         is_last = is_forward
         for item in _query(table, place(name, bucket, after or ""), is_forward, max(1, wanted)):
-            if item["list_sk"] == _MARKER:
+            if _is_marker(item):
                 is_last = False
             else:
                 wanted -= 1
-                yield item
+            yield item
         if is_last:
             return
         bucket += 1 if is_forward else -1
         after = None
+
+
+def _is_marker(item: dict[str, Any]) -> bool:
+    return bool(item["list_sk"] == _MARKER)
 
 
 def _query(table: str, at: Place, is_forward: bool, limit: int) -> Iterator[dict[str, Any]]:
