@@ -19,7 +19,7 @@ from chalicelib.models.processes import MAX_INPUTS, Process, ProcessInput
 from chalicelib.observability import logger
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.settings import get_settings
-from chalicelib.storage import artefacts, data_products, groups, processes, queues, targets
+from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, queues, targets
 from chalicelib.storage.processes import IdentifierTakenError
 
 UNEXPECTED = "An unexpected error occurred"
@@ -79,7 +79,7 @@ def cancel_process(process_id: int, user: str) -> Process:
     """
     process = processes.get(process_id)
     try:
-        processes.fail(process, clock.to_text(clock.now()), f"Cancelled by {user}")
+        process_moves.fail(process, clock.to_text(clock.now()), f"Cancelled by {user}")
     except ProcessEndedError:
         raise ConflictError("The process has ended already.") from None
     processes.append_note(process, f"Cancelled by {user}")
@@ -97,7 +97,7 @@ def retry_process(process_id: int, user: str) -> Process:
     UnavailableError
         If the queue does not take the message; the process is failed again.
     """
-    process = processes.restart(processes.get(process_id), clock.now().timestamp())
+    process = process_moves.restart(processes.get(process_id), clock.now().timestamp())
     processes.append_note(process, f"Retried by {user}")
     _send(process)
     return process
@@ -107,7 +107,7 @@ def give_up_process(process_id: int) -> None:
     """Fail a process whose message was delivered as often as is allowed, unless somebody alive holds it, or it ended."""
     try:
         process = processes.get(process_id)
-        processes.fail(process, clock.to_text(clock.now()), UNEXPECTED, now=clock.now().timestamp())
+        process_moves.fail(process, clock.to_text(clock.now()), UNEXPECTED, now=clock.now().timestamp())
     except (NotFoundError, ProcessEndedError):
         logger.info("nothing to give up", extra={"process_id": process_id})
     except ProcessBusyError:
@@ -155,7 +155,7 @@ def delete_product(product: DataProduct) -> None:
 def delete_process(process: Process) -> None:
     """Delete a process with its log and files; one that runs is cancelled by it. Its outputs are the target's."""
     with suppress(ProcessEndedError):  # then there is nobody to stop
-        processes.fail(process, clock.to_text(clock.now()), "Deleted with its target")
+        process_moves.fail(process, clock.to_text(clock.now()), "Deleted with its target")
     artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
     processes.delete(process)
 
@@ -201,5 +201,5 @@ def _send(process: Process) -> None:
         queues.send_run_process(process.queue, process.id)
     except UnavailableError:
         with suppress(ProcessEndedError):  # cancelled meanwhile: the caller is told of the queue all the same
-            processes.fail(process, clock.to_text(clock.now()), NOT_SUBMITTED)
+            process_moves.fail(process, clock.to_text(clock.now()), NOT_SUBMITTED)
         raise

@@ -12,7 +12,7 @@ from chalicelib.observability import logger
 from chalicelib.pipelines.base import AsyncError
 from chalicelib.settings import get_settings
 from chalicelib.states import is_terminal
-from chalicelib.storage import processes
+from chalicelib.storage import process_moves
 from chalicelib.storage.schema import JOB_TIMEOUT_S
 
 FLUSH_AFTER_S = 0.5
@@ -92,7 +92,7 @@ class RunReporter:
         if is_terminal(status):
             raise AsyncError(f"A pipeline must not set the status '{status}' itself")
         self.flush()
-        processes.set_status(self._process, self._token, status)
+        process_moves.set_status(self._process, self._token, status)
 
     def flush(self) -> None:
         """Send what is waiting, and make sure that the claim still stands."""
@@ -114,7 +114,7 @@ class RunReporter:
             entry = (self._process.attempt, self._index, text[:CHUNK]) if text else None
             now = clock.now().timestamp()
             try:
-                processes.report(self._process.id, self._token, now, done=self._done, total=self._total, log=entry)
+                process_moves.report(self._process.id, self._token, now, done=self._done, total=self._total, log=entry)
             except ClaimLostError as error:
                 self._lost = error
                 raise

@@ -26,7 +26,7 @@ from chalicelib.services.inputs import stored_inputs
 from chalicelib.services.processes import delete_product, discard_outputs, give_up_process
 from chalicelib.services.reports import RunReporter
 from chalicelib.settings import get_settings
-from chalicelib.storage import artefacts, data_products, groups, processes, targets
+from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, targets
 
 TIMELAPSE = "timelapse"
 
@@ -44,7 +44,7 @@ def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math
     """
     token = uuid.uuid4().hex
     try:
-        process = processes.claim(process_id, token, clock.now().timestamp())
+        process = process_moves.claim(process_id, token, clock.now().timestamp())
     except (NotFoundError, ProcessEndedError, ProcessBusyError) as error:
         logger.info("nothing to run", extra={"process_id": process_id, "reason": str(error)})
         return
@@ -67,7 +67,7 @@ def _give_back(process: Process, token: str) -> bool:
     """Let another delivery claim the process; False if it was not this worker's any more."""
     note = processes.describe_note(process, f"Attempt {process.attempt} failed unexpectedly")
     try:
-        processes.release(process, token, note)
+        process_moves.release(process, token, note)
     except ClaimLostError:
         _clean_up_after_loss(process)
         return False
@@ -89,7 +89,7 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
             _publish(process, token, outputs)
         except base.AsyncError as error:
             reporter.flush()
-            processes.fail(process, clock.to_text(clock.now()), str(error), token)
+            process_moves.fail(process, clock.to_text(clock.now()), str(error), token)
             discard_outputs(process)
 
 
@@ -129,10 +129,10 @@ def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput
         raise base.AsyncError(f"The pipeline made more than one output named '{names.most_common(1)[0][0]}'")
     ended = clock.to_text(clock.now())
     if not files:
-        processes.succeed(process, token, ended, None, [])
+        process_moves.succeed(process, token, ended, None, [])
         return
     ids = dict(zip(files, data_products.next_ids(len(files)), strict=True))
-    ids, group_id = processes.reserve_outputs(process, token, ids, groups.next_id())
+    ids, group_id = process_moves.reserve_outputs(process, token, ids, groups.next_id())
     _delete_outputs_of_earlier_attempts([each for name, each in ids.items() if name not in files])
     group = Group(group_id, f"{process.identifier}_outputs", ended)
     cards = []
@@ -140,14 +140,14 @@ def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput
         product = _product(process, ids[name], name, output, group_id, ended)
         artefacts.put_file(product.key, Path(output.path))
         try:
-            data_products.publish_output(product, processes.holds_claim(process.id, token))
+            data_products.publish_output(product, process_moves.holds_claim(process.id, token))
         except InvalidInputError as error:
             raise base.AsyncError(f"Output '{name}' could not be kept: {error}") from None
         if product.timelapse_card:
             cards.append(
                 processes.put_timelapse_card(process.target_id, product.timelapse_card, _entry(product, output, ended))
             )
-    processes.succeed(process, token, ended, group, cards)
+    process_moves.succeed(process, token, ended, group, cards)
     if process.attempt > 1:
         current = f"processes/{process.id}/{process.attempt}/"
         stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]

@@ -13,7 +13,7 @@ from chalicelib.errors import ClaimLostError, ConflictError
 from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineOutput, ReducedDatum
 from chalicelib.services import processes as service
 from chalicelib.services.runs import run_process
-from chalicelib.storage import clients, data_products, groups, processes
+from chalicelib.storage import clients, data_products, groups, process_moves, processes
 from tests.conftest import Api, Aws, Clock, sqs_event
 from tests.factories_frames import star_pixels, write_frame
 from tests.jobs.conftest import FITS, Jobs
@@ -40,7 +40,7 @@ def items_of(aws: Aws, prefix: str) -> list[tuple[str, str]]:
 def take_over(jobs: Jobs, clock: Clock, process: int) -> Any:
     """Let the lease end and another worker take the process."""
     clock.advance(LEASE_S + 1)
-    return processes.claim(process, "another worker", clock().timestamp())
+    return process_moves.claim(process, "another worker", clock().timestamp())
 
 
 # From submission to outputs
@@ -283,8 +283,8 @@ def test_a_malformed_message_fails_and_stays_with_the_dead_letters(jobs: Jobs, b
 def test_a_dead_worker_is_replaced_with_one_output_and_a_log_that_says_so(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
     jobs.work(one_output)
-    dead = processes.claim(process, "dead worker", clock().timestamp())
-    processes.report(process, "dead worker", clock().timestamp(), done=1, total=3, log=(dead.attempt, 0, "Began\n"))
+    dead = process_moves.claim(process, "dead worker", clock().timestamp())
+    process_moves.report(process, "dead worker", clock().timestamp(), done=1, total=3, log=(dead.attempt, 0, "Began\n"))
     jobs.run(process, 2)
     assert jobs.runs == 0  # its lease still lasts
     clock.advance(LEASE_S + 1)
@@ -342,7 +342,7 @@ def die_before_the_end(jobs: Jobs, process: int) -> None:
 def test_a_process_whose_workers_died_three_times_fails(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
     for number in range(3):
-        processes.claim(process, f"worker {number}", clock().timestamp())
+        process_moves.claim(process, f"worker {number}", clock().timestamp())
         clock.advance(LEASE_S + 1)
     assert jobs.run(process) == NONE_FAILED
     answer = jobs.get(process)
@@ -380,7 +380,7 @@ def test_a_zombie_worker_can_change_nothing_and_leaves_nothing(jobs: Jobs, clock
     assert "ombie" not in str(jobs.aws.items())
     # and the living worker ends it as if nothing had been
     current = processes.get(process)
-    processes.succeed(current, "another worker", "2026-01-10T03:10:00.000000Z", None, [])
+    process_moves.succeed(current, "another worker", "2026-01-10T03:10:00.000000Z", None, [])
     assert jobs.get(process)["status"] == "created"
 
 
@@ -415,14 +415,14 @@ def test_a_zombie_that_had_uploaded_cannot_replace_the_outputs_of_its_successor(
 
 def test_a_worker_whose_process_was_cancelled_and_retried_has_lost_its_claim(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
-    claimed = processes.claim(process, "first", clock().timestamp())
+    claimed = process_moves.claim(process, "first", clock().timestamp())
     assert jobs.api.post(f"/api/pipeline/{process}/cancel/").status == 200
     clock.advance(1)
     assert jobs.api.post(f"/api/pipeline/{process}/retry/").status == 202
     with pytest.raises(ClaimLostError):
-        processes.report(process, "first", clock().timestamp(), done=1, total=1)
+        process_moves.report(process, "first", clock().timestamp(), done=1, total=1)
     with pytest.raises(ClaimLostError):
-        processes.set_status(claimed, "first", "Going on")
+        process_moves.set_status(claimed, "first", "Going on")
     jobs.work(one_output)
     assert jobs.run(process) == NONE_FAILED
     assert jobs.get(process)["status"] == "created"
@@ -508,7 +508,7 @@ def test_a_dead_letter_of_a_process_that_ended_changes_nothing(jobs: Jobs) -> No
 
 def test_a_dead_letter_of_a_process_that_is_being_run_leaves_it_to_its_worker(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
-    processes.claim(process, "living", clock().timestamp())
+    process_moves.claim(process, "living", clock().timestamp())
     event = sqs_event({"process_id": process}, queue="sidereal-dead-letters")
     assert jobs.api.invoke("run_dead_letters", event) == NONE_FAILED
     assert jobs.get(process)["status"] == "pending"
@@ -706,7 +706,7 @@ def test_only_a_failed_process_can_be_retried(jobs: Jobs, is_run: bool) -> None:
 def test_a_retried_process_may_be_tried_as_often_as_a_new_one(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
     for number in range(3):
-        processes.claim(process, f"worker {number}", clock().timestamp())
+        process_moves.claim(process, f"worker {number}", clock().timestamp())
         clock.advance(LEASE_S + 1)
     jobs.run(process)
     jobs.api.post(f"/api/pipeline/{process}/retry/")
@@ -841,7 +841,7 @@ def test_a_forgotten_process_is_sent_again_once(jobs: Jobs, clock: Clock) -> Non
 
 def test_a_process_whose_worker_died_is_sent_again_once(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
-    processes.claim(process, "dead", clock().timestamp())
+    process_moves.claim(process, "dead", clock().timestamp())
     clock.advance(LEASE_S - 1)
     assert sweep(jobs) == 0
     clock.advance(2)
@@ -850,9 +850,9 @@ def test_a_process_whose_worker_died_is_sent_again_once(jobs: Jobs, clock: Clock
 
 def test_a_process_with_a_living_worker_is_not_sent_again(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
-    processes.claim(process, "living", clock().timestamp())
+    process_moves.claim(process, "living", clock().timestamp())
     clock.advance(2000)
-    processes.report(process, "living", clock().timestamp(), done=1, total=2)
+    process_moves.report(process, "living", clock().timestamp(), done=1, total=2)
     assert sweep(jobs) == 0
 
 
@@ -992,4 +992,4 @@ def test_a_run_whose_target_is_deleted_meanwhile_leaves_nothing(jobs: Jobs, way:
 def test_only_a_process_that_has_ended_as_failed_is_restarted(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
     with pytest.raises(ConflictError):
-        processes.restart(processes.get(process), clock().timestamp())
+        process_moves.restart(processes.get(process), clock().timestamp())

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.errors import ClaimLostError, InvalidInputError, NotFoundError
 from chalicelib.models.data_products import DataProduct
-from chalicelib.storage import data_products, groups, lists, processes, targets
+from chalicelib.storage import data_products, groups, lists, process_moves, targets
 from tests.conftest import Aws
 from tests.storage import records
 from tests.storage.at_once import at_once
@@ -114,20 +114,20 @@ def test_a_product_in_more_groups_than_one_transaction_takes_is_deleted(aws: Aws
 def test_an_output_is_kept_only_under_a_claim_that_stands(aws: Aws) -> None:
     target = records.target()
     process = records.process(target.id)
-    processes.claim(process.id, "worker", records.UNIX)
+    process_moves.claim(process.id, "worker", records.UNIX)
     output = records.draft(target.id, groups=(3,), process_id=process.id)
     before = aws.items()
     with pytest.raises(ClaimLostError):
-        data_products.publish_output(output, processes.holds_claim(process.id, "zombie"))
+        data_products.publish_output(output, process_moves.holds_claim(process.id, "zombie"))
     assert aws.items() == before
-    claim = processes.holds_claim(process.id, "worker")
+    claim = process_moves.holds_claim(process.id, "worker")
     data_products.publish_output(output, claim)
     data_products.publish_output(replace(output, key="processes/1/2/a.fits", size=99), claim)
     kept = data_products.get(output.id)
     assert (kept.key, kept.size) == ("processes/1/2/a.fits", 99)
     assert data_products.find_by_address(output.folder, output.name)[0] == "processes/1/2/a.fits"
     with pytest.raises(ClaimLostError):
-        data_products.publish_output(output, processes.holds_claim(process.id, "zombie"))
+        data_products.publish_output(output, process_moves.holds_claim(process.id, "zombie"))
     assert data_products.get(output.id) == kept
     assert lists.count(data_products.list_name(target.id)) == 1
 
@@ -135,10 +135,10 @@ def test_an_output_is_kept_only_under_a_claim_that_stands(aws: Aws) -> None:
 def test_no_output_is_kept_for_a_target_that_is_being_deleted(aws: Aws) -> None:
     target = records.target()
     process = records.process(target.id)
-    processes.claim(process.id, "worker", records.UNIX)
+    process_moves.claim(process.id, "worker", records.UNIX)
     targets.mark_going(target.id)
     with pytest.raises(InvalidInputError):
-        data_products.publish_output(records.draft(target.id), processes.holds_claim(process.id, "worker"))
+        data_products.publish_output(records.draft(target.id), process_moves.holds_claim(process.id, "worker"))
 
 
 def test_more_than_a_hundred_products_are_read_together(aws: Aws) -> None:

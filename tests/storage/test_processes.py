@@ -12,7 +12,7 @@ from chalicelib.errors import (
     ProcessExhaustedError,
 )
 from chalicelib.models.processes import Process
-from chalicelib.storage import processes
+from chalicelib.storage import process_moves, processes
 from chalicelib.storage.processes import IdentifierTakenError
 from tests.conftest import Aws
 from tests.storage import records
@@ -48,64 +48,64 @@ def test_a_process_comes_back_as_it_was_kept(aws: Aws) -> None:
 
 
 def test_twenty_claims_at_once_are_one_claim(process: Process) -> None:
-    outcomes = at_once([lambda n=number: processes.claim(process.id, f"worker {n}", T0) for number in range(20)])
+    outcomes = at_once([lambda n=number: process_moves.claim(process.id, f"worker {n}", T0) for number in range(20)])
     assert sum(isinstance(each, Process) for each in outcomes) == 1
     assert sum(isinstance(each, ProcessBusyError) for each in outcomes) == 19
     assert processes.get(process.id).attempt == 1
 
 
 def test_a_claim_lasts_as_long_as_its_lease(process: Process) -> None:
-    processes.claim(process.id, "first", T0)
+    process_moves.claim(process.id, "first", T0)
     with pytest.raises(ProcessBusyError):
-        processes.claim(process.id, "second", T0 + LEASE_S)
-    assert processes.claim(process.id, "second", T0 + LEASE_S + 0.001).attempt == 2
+        process_moves.claim(process.id, "second", T0 + LEASE_S)
+    assert process_moves.claim(process.id, "second", T0 + LEASE_S + 0.001).attempt == 2
 
 
 def test_a_report_extends_the_lease(process: Process) -> None:
-    processes.claim(process.id, "first", T0)
-    processes.report(process.id, "first", T0 + 50, done=1, total=2)
+    process_moves.claim(process.id, "first", T0)
+    process_moves.report(process.id, "first", T0 + 50, done=1, total=2)
     with pytest.raises(ProcessBusyError):
-        processes.claim(process.id, "second", T0 + LEASE_S + 1)
+        process_moves.claim(process.id, "second", T0 + LEASE_S + 1)
 
 
 def test_a_process_is_claimed_three_times_and_no_more(process: Process) -> None:
     for number in range(3):
-        processes.claim(process.id, "worker", T0 + number * 100)
+        process_moves.claim(process.id, "worker", T0 + number * 100)
     with pytest.raises(ProcessBusyError):
-        processes.claim(process.id, "worker", T0 + 210)  # the third may still live
+        process_moves.claim(process.id, "worker", T0 + 210)  # the third may still live
     with pytest.raises(ProcessExhaustedError):
-        processes.claim(process.id, "worker", T0 + 300)
+        process_moves.claim(process.id, "worker", T0 + 300)
 
 
 def test_an_ended_or_unknown_process_cannot_be_claimed(process: Process) -> None:
-    processes.fail(process, ENDED, "over")
+    process_moves.fail(process, ENDED, "over")
     with pytest.raises(ProcessEndedError):
-        processes.claim(process.id, "worker", T0)
+        process_moves.claim(process.id, "worker", T0)
     with pytest.raises(NotFoundError):
-        processes.claim(999, "worker", T0)
+        process_moves.claim(999, "worker", T0)
 
 
 @pytest.mark.parametrize("way", ["taken over", "ended", "cancelled and retried", "deleted"])
 def test_nothing_moves_without_a_claim_that_stands(aws: Aws, process: Process, way: str) -> None:
-    claimed = processes.claim(process.id, "old", T0)
+    claimed = process_moves.claim(process.id, "old", T0)
     if way == "taken over":
-        processes.claim(process.id, "new", T0 + LEASE_S + 1)
+        process_moves.claim(process.id, "new", T0 + LEASE_S + 1)
     elif way == "deleted":
         processes.delete(claimed)
     else:
-        processes.fail(claimed, ENDED, "Cancelled")
+        process_moves.fail(claimed, ENDED, "Cancelled")
         if way == "cancelled and retried":
-            processes.restart(claimed, T0 + 1)
+            process_moves.restart(claimed, T0 + 1)
     before = aws.items()
     moves = [
-        lambda: processes.report(process.id, "old", T0, done=1, total=1),
-        lambda: processes.report(process.id, "old", T0, done=1, total=1, log=(1, 0, "zombie")),
-        lambda: processes.set_status(claimed, "old", "zombie"),
-        lambda: processes.reserve_outputs(claimed, "old", {"a": 1}, 1),
-        lambda: processes.succeed(claimed, "old", ENDED, None, []),
-        lambda: processes.succeed(claimed, "old", ENDED, records.Group(5, "zombie", ENDED), []),
-        lambda: processes.fail(claimed, ENDED, "zombie", "old"),
-        lambda: processes.release(claimed, "old", processes.describe_note(claimed, "zombie")),
+        lambda: process_moves.report(process.id, "old", T0, done=1, total=1),
+        lambda: process_moves.report(process.id, "old", T0, done=1, total=1, log=(1, 0, "zombie")),
+        lambda: process_moves.set_status(claimed, "old", "zombie"),
+        lambda: process_moves.reserve_outputs(claimed, "old", {"a": 1}, 1),
+        lambda: process_moves.succeed(claimed, "old", ENDED, None, []),
+        lambda: process_moves.succeed(claimed, "old", ENDED, records.Group(5, "zombie", ENDED), []),
+        lambda: process_moves.fail(claimed, ENDED, "zombie", "old"),
+        lambda: process_moves.release(claimed, "old", processes.describe_note(claimed, "zombie")),
     ]
     for move in moves:
         with pytest.raises(ClaimLostError):
@@ -114,26 +114,26 @@ def test_nothing_moves_without_a_claim_that_stands(aws: Aws, process: Process, w
 
 
 def test_a_process_given_back_is_free_at_once(process: Process) -> None:
-    claimed = processes.claim(process.id, "first", T0)
-    processes.release(claimed, "first", processes.describe_note(claimed, "fell"))
-    again = processes.claim(process.id, "second", T0)
+    claimed = process_moves.claim(process.id, "first", T0)
+    process_moves.release(claimed, "first", processes.describe_note(claimed, "fell"))
+    again = process_moves.claim(process.id, "second", T0)
     assert (again.attempt, again.released_attempt) == (2, 1)
     assert processes.get_with_log(process.id)[1] == "fell\n"
 
 
 def test_ids_of_outputs_are_fixed_by_the_first_attempt_that_gets_as_far(process: Process) -> None:
-    first = processes.claim(process.id, "first", T0)
-    assert processes.reserve_outputs(first, "first", {"a": 1, "b": 2}, 7) == ({"a": 1, "b": 2}, 7)
-    second = processes.claim(process.id, "second", T0 + 100)
-    assert processes.reserve_outputs(second, "second", {"a": 3, "c": 4}, 8) == ({"a": 1, "b": 2, "c": 4}, 7)
+    first = process_moves.claim(process.id, "first", T0)
+    assert process_moves.reserve_outputs(first, "first", {"a": 1, "b": 2}, 7) == ({"a": 1, "b": 2}, 7)
+    second = process_moves.claim(process.id, "second", T0 + 100)
+    assert process_moves.reserve_outputs(second, "second", {"a": 3, "c": 4}, 8) == ({"a": 1, "b": 2, "c": 4}, 7)
 
 
 def test_ending_at_once_in_both_ways_ends_in_one(process: Process) -> None:
-    claimed = processes.claim(process.id, "worker", T0)
+    claimed = process_moves.claim(process.id, "worker", T0)
     outcomes = at_once(
         [
-            lambda: processes.succeed(claimed, "worker", ENDED, None, []),
-            lambda: processes.fail(claimed, ENDED, "Cancelled"),
+            lambda: process_moves.succeed(claimed, "worker", ENDED, None, []),
+            lambda: process_moves.fail(claimed, ENDED, "Cancelled"),
         ]
     )
     assert sum(each is None for each in outcomes) == 1
@@ -142,32 +142,32 @@ def test_ending_at_once_in_both_ways_ends_in_one(process: Process) -> None:
 
 
 def test_a_process_is_given_up_only_when_nobody_alive_holds_it(process: Process) -> None:
-    processes.claim(process.id, "worker", T0)
+    process_moves.claim(process.id, "worker", T0)
     with pytest.raises(ProcessBusyError):
-        processes.fail(process, ENDED, "given up", now=T0 + LEASE_S)
-    processes.fail(process, ENDED, "given up", now=T0 + LEASE_S + 1)
+        process_moves.fail(process, ENDED, "given up", now=T0 + LEASE_S)
+    process_moves.fail(process, ENDED, "given up", now=T0 + LEASE_S + 1)
     with pytest.raises(ProcessEndedError):
-        processes.fail(process, ENDED, "again", now=T0 + 1000)
+        process_moves.fail(process, ENDED, "again", now=T0 + 1000)
     with pytest.raises(ProcessEndedError):
-        processes.fail(process, ENDED, "again")
+        process_moves.fail(process, ENDED, "again")
     assert processes.get(process.id).failure_message == "given up"
 
 
 def test_log_items_are_joined_in_the_order_of_attempts_and_lines(process: Process) -> None:
-    first = processes.claim(process.id, "first", T0)
+    first = process_moves.claim(process.id, "first", T0)
     for number in range(11):
-        processes.report(process.id, "first", T0, done=0, total=0, log=(first.attempt, number, f"{number} "))
+        process_moves.report(process.id, "first", T0, done=0, total=0, log=(first.attempt, number, f"{number} "))
     processes.append_note(first, "note")
-    second = processes.claim(process.id, "second", T0 + 100)
-    processes.report(process.id, "second", T0 + 100, done=0, total=0, log=(second.attempt, 0, "second"))
+    second = process_moves.claim(process.id, "second", T0 + 100)
+    process_moves.report(process.id, "second", T0 + 100, done=0, total=0, log=(second.attempt, 0, "second"))
     assert processes.get_with_log(process.id)[1] == "0 1 2 3 4 5 6 7 8 9 10 note\nsecond"
 
 
 def test_a_log_larger_than_a_query_and_than_an_answer_shows_its_end(process: Process) -> None:
-    claimed = processes.claim(process.id, "worker", T0)
+    claimed = process_moves.claim(process.id, "worker", T0)
     for number in range(8):
         text = f"{number}" * 299_999 + "\n"
-        processes.report(process.id, "worker", T0, done=0, total=0, log=(claimed.attempt, number, text))
+        process_moves.report(process.id, "worker", T0, done=0, total=0, log=(claimed.attempt, number, text))
     log = processes.get_with_log(process.id)[1]
     assert log.startswith("The beginning of the log is left out.\n2222")
     assert log.endswith("7" * 299_999 + "\n")
@@ -193,8 +193,8 @@ def test_a_process_with_a_long_log_is_deleted_whole(aws: Aws, process: Process) 
 
 
 def test_a_restart_at_once_is_one_restart(process: Process) -> None:
-    processes.fail(process, ENDED, "over")
-    outcomes = at_once([lambda: processes.restart(process, T0 + 1)] * 5)
+    process_moves.fail(process, ENDED, "over")
+    outcomes = at_once([lambda: process_moves.restart(process, T0 + 1)] * 5)
     assert sum(isinstance(each, Process) for each in outcomes) == 1
     assert sum(isinstance(each, ConflictError) for each in outcomes) == 4
 
@@ -202,11 +202,11 @@ def test_a_restart_at_once_is_one_restart(process: Process) -> None:
 def test_open_processes_are_those_that_have_not_ended(aws: Aws, process: Process) -> None:
     target = process.target_id
     running, failed, created, again = (records.process(target) for _ in range(4))
-    processes.claim(running.id, "worker", T0)
-    processes.fail(failed, ENDED, "over")
-    processes.succeed(processes.claim(created.id, "worker", T0), "worker", ENDED, None, [])
-    processes.fail(again, ENDED, "over")
-    processes.restart(again, T0 + 5)
+    process_moves.claim(running.id, "worker", T0)
+    process_moves.fail(failed, ENDED, "over")
+    process_moves.succeed(process_moves.claim(created.id, "worker", T0), "worker", ENDED, None, [])
+    process_moves.fail(again, ENDED, "over")
+    process_moves.restart(again, T0 + 5)
     found = {each.id: (sent, until) for each, sent, until in processes.open_processes()}
     assert found == {process.id: (T0, None), running.id: (T0, T0 + LEASE_S), again.id: (T0 + 5, None)}
 
