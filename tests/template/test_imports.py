@@ -1,0 +1,48 @@
+"""Imports run one way, and what is heavy stays out of the API."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+LAYERS = ("handlers", "services", "storage", "models")
+"""Each may import those to its right, and none to its left."""
+
+
+def test_importing_the_app_loads_no_numpy_no_fits_no_images_and_no_boto3() -> None:
+    code = "import sys, app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    # Powertools imports the bare package botocore, which costs a millisecond; its session is what costs.
+    heavy = {"numpy", "fitsio", "PIL", "astropy", "boto3", "botocore.session", "jinja2", "multipart"}
+    assert loaded & heavy == set()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_no_module_imports_a_layer_above_its_own(layer: str) -> None:
+    above = LAYERS[: LAYERS.index(layer)]
+    for path in (PROJECT / "chalicelib" / layer).glob("*.py"):
+        for name in _imported(path):
+            assert not name.startswith(tuple(f"chalicelib.{each}" for each in above)), f"{path.name} imports {name}"
+
+
+def test_only_storage_imports_boto3_and_only_imaging_imports_numpy() -> None:
+    for path in (PROJECT / "chalicelib").rglob("*.py"):
+        roots = {name.partition(".")[0] for name in _imported(path)}
+        if path.parent.name != "storage":
+            assert roots & {"boto3", "botocore"} == set(), path
+        if path.parent.name not in ("imaging", "pipelines"):
+            assert roots & {"numpy", "fitsio", "PIL"} == set(), path
+
+
+def _imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
