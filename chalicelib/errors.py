@@ -30,7 +30,11 @@ class SiderealError(Exception):
 class InvalidInputError(SiderealError):
     """Raised when fields of the input are wrong; carries one `FieldError` for each."""
 
+    MAX_FIELDS = 100
+    """Faults told at once: an answer must not grow with what was sent."""
+
     def __init__(self, fields: Sequence[FieldError]) -> None:
+        fields = fields[: self.MAX_FIELDS]
         super().__init__("; ".join(f"{'.'.join(map(str, field.loc))}: {field.msg}" for field in fields))
         self.fields = tuple(fields)
 

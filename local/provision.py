@@ -76,7 +76,10 @@ def _ensure_bucket(name: str) -> None:
             raise
         client.create_bucket(Bucket=name)
     cors: Any = schema.bucket_cors()
-    client.put_bucket_cors(Bucket=name, CORSConfiguration=cors)
+    if cors:
+        client.put_bucket_cors(Bucket=name, CORSConfiguration=cors)
+    else:
+        client.delete_bucket_cors(Bucket=name)
 
 
 def _ensure_queue(queue: schema.Queue, dead_letter_arn: str | None) -> str:

@@ -125,10 +125,7 @@ def _queue(queue: schema.Queue) -> dict[str, Any]:
 
 def _bucket() -> dict[str, Any]:
     closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-    cors = [
-        {key: rule[key] for key in ("AllowedMethods", "AllowedOrigins", "AllowedHeaders")}
-        for rule in schema.bucket_cors()["CORSRules"]
-    ]
+    uncompleted = {"Id": "uncompleted-uploads", "Status": "Enabled", "Prefix": "uploads/", "ExpirationInDays": 2}
     abort = {"Id": "abandoned-parts", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
     encryption = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     return {
@@ -138,10 +135,15 @@ def _bucket() -> dict[str, Any]:
         "Properties": {
             "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
             "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
-            "CorsConfiguration": {"CorsRules": cors},
-            "LifecycleConfiguration": {"Rules": [abort]},
+            **_bucket_cors(),
+            "LifecycleConfiguration": {"Rules": [abort, uncompleted]},
         },
     }
+
+
+def _bucket_cors() -> dict[str, Any]:
+    rules = (schema.bucket_cors() or {}).get("CORSRules")
+    return {"CorsConfiguration": {"CorsRules": rules}} if rules else {}
 
 
 def _function(function: str) -> dict[str, Any]:

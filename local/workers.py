@@ -13,7 +13,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from chalicelib.storage import clients, schema
+import boto3
+from botocore.config import Config
+
+from chalicelib.storage import schema
 from local.context import LambdaContext
 from local.orphan import end_with_parent
 
@@ -105,7 +108,8 @@ class QueueWorker:
     """
 
     def __init__(self, queue_name: str, function_name: str, function: Function) -> None:
-        self._sqs = clients.sqs()
+        # A client of its own: the functions' one gives up before a long poll ends.
+        self._sqs = boto3.client("sqs", config=Config(read_timeout=POLL_S + 20))
         self._url = self._sqs.get_queue_url(QueueName=queue_name.rpartition("/")[2])["QueueUrl"]
         answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
         self._arn = answer["Attributes"]["QueueArn"]

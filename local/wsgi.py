@@ -38,6 +38,9 @@ REFUSED_TO_START = 4
 ASIMOV_PREFIX = "/api/v1/"
 STAGE = "local"
 
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""What API Gateway passes on."""
+
 _READ_BYTES = 1 << 16
 _KEPT_IN_PATHS = "/%:@!$&'()*+,;=~-._"
 
@@ -96,7 +99,10 @@ class Gateway:
         except BodyTooLargeError:
             result = refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, path)
         else:
-            result = self._invoke(environ, path, match, body) if match else refusal(HTTPStatus.NOT_FOUND, path)
+            if environ["REQUEST_METHOD"] not in METHODS:
+                result = refusal(HTTPStatus.NOT_IMPLEMENTED, path)
+            else:
+                result = self._invoke(environ, path, match, body) if match else refusal(HTTPStatus.NOT_FOUND, path)
         return respond(result, str(environ["REQUEST_METHOD"]), start_response)
 
     def _invoke(
@@ -267,9 +273,10 @@ def _encode_body(body: bytes, content_type: str, binary_types: frozenset[str]) -
 
 def refusal(status: HTTPStatus, path: str) -> dict[str, Any]:
     """Return the result for a request that reaches no function, in the shape of the API that the path belongs to."""
-    is_asimov = path.startswith(ASIMOV_PREFIX)
+    is_asimov = f"{path}/".startswith(ASIMOV_PREFIX)
     text = {
         HTTPStatus.NOT_FOUND: "Resource not found" if is_asimov else "Not found.",
+        HTTPStatus.NOT_IMPLEMENTED: "No address knows this method.",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The request body is larger than {MAX_BODY_BYTES} bytes.",
     }.get(status, "Internal server error")
     return {

@@ -32,7 +32,7 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
         # Decoded here: `json.loads` would take UTF-16, and half a surrogate pair in UTF-8.
         body = json.loads(
             raw.decode("utf-8-sig"),
-            object_pairs_hook=_object_of,
+            object_pairs_hook=lambda pairs: _note_repeated(oddities, _object_of(pairs)),
             parse_constant=lambda word: _note(oddities, float(word.replace("Infinity", "inf"))),
             parse_float=lambda text: _note(oddities, float(text)),
         )
@@ -56,6 +56,12 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     return body
 
 
+def _note_repeated(oddities: list[float], members: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(members, _Repeating):
+        oddities.append(math.nan)
+    return members
+
+
 def _note(oddities: list[float], number: float) -> float:
     if not math.isfinite(number):
         oddities.append(number)
@@ -69,10 +75,16 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         if not _is_text(repeated):
             raise MalformedBodyError("a key is not valid Unicode")
-        raise InvalidInputError(
-            [FieldError(location([repeated]), "key appears more than once", "value_error.duplicate")]
-        )
+        return _Repeating(repeated, members)
     return members
+
+
+class _Repeating(dict[str, Any]):
+    """An object in which a key stood more than once."""
+
+    def __init__(self, key: str, members: dict[str, Any]) -> None:
+        super().__init__(members)
+        self.key = key
 
 
 def _kind(value: object) -> str:
@@ -95,7 +107,9 @@ def _problems(body: dict[str, Any]) -> Iterator[FieldError]:
         if len(path) > MAX_DEPTH:
             yield FieldError(location(path[:1]), f"nested deeper than {MAX_DEPTH} levels", "value_error.depth")
             return
-        if isinstance(value, dict):
+        if isinstance(value, _Repeating):
+            yield FieldError(location((*path, value.key)), "key appears more than once", "value_error.duplicate")
+        elif isinstance(value, dict):
             if not all(_is_text(key) for key in value):
                 yield FieldError(location(path), "a key is not valid Unicode", "value_error.unicode")
             else:

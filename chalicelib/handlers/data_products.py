@@ -6,7 +6,7 @@ from typing import Any
 from chalice import Blueprint
 
 from chalicelib import clock
-from chalicelib.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
+from chalicelib.errors import ConflictError, FieldError, InvalidInputError, NotFoundError, SiderealError
 from chalicelib.handlers import paging
 from chalicelib.handlers.body import UploadedFile
 from chalicelib.handlers.http import Request, Router
@@ -58,22 +58,26 @@ def create_product(request: Request) -> Reply:
     if given.size > limit:
         raise InvalidInputError.of("size", f"Ensure this value is less than or equal to {limit}.")
     product = replace(_new_product(given, given.filename, given.size), is_uploading=True)
-    data_products.reserve(product, int(clock.now().timestamp()) + get_settings().upload_lifetime_s)
-    return _created(product, request, {"upload": artefacts.upload_form(product.key, product.size)})
+    product = data_products.reserve(product, int(clock.now().timestamp()) + get_settings().upload_lifetime_s)
+    arrival = artefacts.upload_key(product.target_id, product.id, product.name)
+    return _created(product, request, {"upload": artefacts.upload_form(arrival, product.size)})
 
 
 def complete_product(request: Request) -> Reply:
     """Say that a presigned upload has been done."""
     product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
     if product.is_uploading:
-        size = artefacts.size(product.key)
+        arrival = artefacts.upload_key(product.target_id, product.id, product.name)
+        size = artefacts.size(arrival)
         if size is None:
             raise ConflictError("The file has not been uploaded yet.")
         if size == 0:
             raise InvalidInputError.of("file", "The submitted file is empty.")
         if product.data_product_type == FITS_FILE:
-            _check_fits(artefacts.head(product.key, _MAGIC_BYTES))
+            _check_fits(artefacts.head(arrival, _MAGIC_BYTES))
+        artefacts.copy(arrival, product.key)
         product = data_products.complete(replace(product, size=size))
+        artefacts.delete([arrival])
     return Reply(product.public())
 
 
@@ -83,8 +87,11 @@ def get_product(request: Request) -> Reply:
 
 
 def delete_product(request: Request) -> Reply:
-    """Delete a data product with its file."""
-    delete_with_file(data_products.get(request.id("product_id")))
+    """Delete a data product with its file, or give up an upload that is not complete."""
+    product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
+    if product.is_uploading:
+        artefacts.delete([artefacts.upload_key(product.target_id, product.id, product.name)])
+    delete_with_file(product)
     return Reply(None, 204)
 
 
@@ -159,8 +166,8 @@ def _upload(request: Request) -> Reply:
         _check_fits(file.content[:_MAGIC_BYTES])
     artefacts.put_bytes(product.key, file.content)
     try:
-        data_products.create(product)
-    except InvalidInputError:
+        product = data_products.create(product)
+    except SiderealError:
         artefacts.delete([product.key])  # no record will ever name it
         raise
     return _created(product, request, {})

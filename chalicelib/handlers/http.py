@@ -34,6 +34,7 @@ from chalicelib.settings import get_settings
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 READING = ("GET", "HEAD", "OPTIONS")
+LAST_RESORT = {"error": "Internal server error", "detail": "Internal server error"}
 _ID = re.compile(r"[1-9][0-9]{0,14}")
 
 
@@ -155,8 +156,12 @@ class Router:
         def handle(**params: str) -> ChaliceResponse:
             raw = self._blueprint.current_request
             started = time.perf_counter()
-            reply = self._answer(raw, params, views, allowed, open_methods)
-            return _to_chalice(raw, reply, path, time.perf_counter() - started)
+            try:
+                reply = self._answer(raw, params, views, allowed, open_methods)
+                return _to_chalice(raw, reply, path, time.perf_counter() - started)
+            except Exception:  # noqa: BLE001 - the last border: errors in telling of errors
+                logger.exception("answering failed")
+                return ChaliceResponse(LAST_RESORT, status_code=500)
 
         handle.__name__ = re.sub(r"\W+", "_", path).strip("_") or "root"
         self._blueprint.route(path, methods=METHODS, content_types=[], cors=False)(handle)
@@ -235,7 +240,7 @@ def _cors(raw: ChaliceRequest) -> dict[str, str]:
     }
     if raw.method == "OPTIONS":
         headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
         headers["Access-Control-Max-Age"] = "600"
     return headers
 

@@ -14,7 +14,7 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from chalice import Blueprint
 
@@ -23,10 +23,8 @@ from chalicelib.errors import InvalidInputError, NotFoundError, SiderealError
 from chalicelib.handlers.http import Request, Router
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.models.productions import Production
-from chalicelib.settings import get_settings
 from chalicelib.storage import (
     artefacts,
-    clients,
     data_products,
     events,
     groups,
@@ -196,7 +194,7 @@ def render(request: Request, template: str, /, **values: Any) -> Reply:
     """
     environment = _environment()
     body = environment.get_template(template).render(prefix=request.stage_prefix, **values)
-    files = " ".join(["'self'", *(_bucket_origins() if values.get("shows_files") else ())])
+    files = " ".join(["'self'", *(artefacts.origins() if values.get("shows_files") else ())])
     policy = (
         "default-src 'none'",
         f"style-src '{_hash(_text('style.css'))}'",
@@ -292,17 +290,6 @@ def _text(name: str) -> str:
 @cache
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _bucket_origins() -> list[str]:
-    """Return the origins to which the addresses of files redirect."""
-    link = urlsplit(artefacts.download_link("a", "a"))
-    origins = [f"{link.scheme}://{link.netloc}"]
-    if link.netloc.endswith(".amazonaws.com"):
-        # S3 itself sends requests for a young bucket on from its global name to its regional one.
-        bucket, region = get_settings().bucket, clients.s3().meta.region_name
-        origins.append(f"https://{bucket}.s3.{region}.amazonaws.com")
-    return origins
 
 
 router.add("/", GET=show_home)

@@ -30,12 +30,16 @@ def list_targets(request: Request) -> Reply:
         found, total, page = targets.read_page(paging.limit_of(request, 100), request.query.get("next"), MAX_PAGE_BYTES)
         return page_of([target.public() for target in found], total, page, request)
     if cone is not None:
-        found = [each for each in targets.find_near(*_cone(cone)) if name in (None, each.name)]
+        found, total = targets.find_near(*_cone(cone), paging.limit_of(request, 100))
+        if name is not None:
+            found = [each for each in found if each.name == name]
+            total = len(found)
     else:
         target = targets.find_by_name(name or "")
         found = [target] if target else []
+        total = len(found)
     answer = [each.public() for each in found]
-    return Reply({"count": len(answer), "next": None, "previous": None, "results": answer})
+    return Reply({"count": total, "next": None, "previous": None, "results": answer})
 
 
 def create_target(request: Request) -> Reply:

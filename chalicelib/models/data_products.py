@@ -49,7 +49,9 @@ def segment_of(name: str) -> str:
 
     Gateways differ in how often they decode a path: what is left comes through all of them alike.
     """
-    return re.sub(r"[/\\%?#]", "_", name)
+    segment = re.sub(r"[/\\%?#]", "_", name)
+    # browsers take these for the folder itself and the one above
+    return segment.replace(".", "_") if segment in (".", "..") else segment
 
 
 ProductType = Annotated[str, Field(max_length=50)]

@@ -22,7 +22,7 @@ class ProcessInput(BaseModel):
     pipeline: Annotated[str, Field(min_length=1, max_length=100)]
     products: list[RecordId] | None = Field(None, max_length=MAX_INPUTS)
     group: RecordId | None = None
-    flags: dict[str, StrictBool] = {}
+    flags: dict[Annotated[str, Field(max_length=100)], StrictBool] = Field(default={}, max_length=100)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from chalicelib.models.names import Name
 from chalicelib.states import FIRST_PRODUCTION_STATUS, PIPELINE_NAMES, PRODUCTION_STATUSES
 
+MAX_COMMENT_BYTES = 8_000
+MAX_PRODUCTIONS = 500
+"""Of one event: its answer shows them all with their comments, and a Lambda function answers at most 6 MB."""
+
 
 def _check_pipeline(pipeline: str) -> str:
     if pipeline.lower() not in PIPELINE_NAMES:
         raise ValueError(f"unknown pipeline; known are {', '.join(PIPELINE_NAMES)}")
     return pipeline.lower()
+
+
+def _check_comment(comment: str) -> str:
+    if len(comment.encode("utf-8", "replace")) > MAX_COMMENT_BYTES:
+        raise ValueError(f"must have at most {MAX_COMMENT_BYTES} bytes")
+    return comment
 
 
 def _check_status(status: str) -> str:
@@ -23,7 +33,7 @@ def _check_status(status: str) -> str:
 
 PipelineName = Annotated[str, AfterValidator(_check_pipeline)]
 Status = Annotated[str, AfterValidator(_check_status)]
-Comment = Annotated[str, Field(max_length=10_000)]
+Comment = Annotated[str, AfterValidator(_check_comment)]
 
 
 class ProductionInput(BaseModel):

@@ -9,7 +9,7 @@ from chalicelib.errors import FieldError, InvalidInputError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-MAX_FAULTS = 100
+MAX_FAULTS = InvalidInputError.MAX_FIELDS
 """Faults of one body that are told; an answer may not grow with what was sent."""
 
 _MAX_KEY_SHOWN = 200

@@ -1,1 +1,1 @@
-"""The programs that jobs run. Imported by job functions only, one class at a time."""
+"""The programs that jobs run. The API imports the classes for their flags: heavy libraries are imported in methods."""

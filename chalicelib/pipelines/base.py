@@ -14,12 +14,16 @@ class AsyncError(Exception):
     """Raised by a pipeline that knows why it cannot go on; the text becomes the failure message and is not retried."""
 
 
+class InputGoneError(AsyncError):
+    """Raised when an input file that is asked for has been deleted meanwhile."""
+
+
 class DataProduct:
     """Marks an output that is kept as a data product."""
 
 
 class ReducedDatum:
-    """Marks an output that is kept as measured values."""
+    """Marks an output that is measured values; runs refuse it: so far only data products are kept."""
 
 
 @dataclass(frozen=True)

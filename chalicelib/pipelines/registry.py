@@ -32,7 +32,7 @@ def all_pipelines() -> Mapping[str, type[PipelineProcess]]:
     for name, path in get_settings().pipelines.items():
         try:
             found[name] = load_pipeline(path)
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - the border to other people's code
             logger.error("pipeline left out", extra={"pipeline": name, "path": path, "reason": str(error)})
     return found
 

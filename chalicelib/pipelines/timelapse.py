@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from chalicelib.pipelines.base import AsyncError, DataProduct, InputFile, Output, PipelineOutput, PipelineProcess
+from chalicelib.pipelines.base import (
+    AsyncError,
+    DataProduct,
+    InputFile,
+    InputGoneError,
+    Output,
+    PipelineOutput,
+    PipelineProcess,
+)
 from chalicelib.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ MESSAGE_LENGTH = 255
 _MIN_FRAMES = 2
 _WRONG_SUFFIX = "its name does not end in an allowed suffix"
 _WRONG_SIZE = "its size differs"
+_GONE = "it has been deleted meanwhile"
 
 
 class TimelapsePipeline(PipelineProcess):
@@ -78,6 +87,8 @@ class TimelapsePipeline(PipelineProcess):
                     writer.add(self._render(file, header, settings, crop=flags.get("crop", False)))
                 except FrameError as error:
                     self._leave_out(file.name, error.reason)
+                except InputGoneError:
+                    self._leave_out(file.name, _GONE)
                 self.progress(number, len(frames))
         self._require_frames(writer.frames)
         self.log("Finished")
@@ -101,6 +112,8 @@ class TimelapsePipeline(PipelineProcess):
                 frames.append((file, read_frame_header(file.path, file.name)))
             except FrameError as error:
                 self._leave_out(file.name, error.reason)
+            except InputGoneError:
+                self._leave_out(file.name, _GONE)
             # Fetching many large files takes long: report, so that a cancelled run stops here too.
             self.progress(0, len(self.input_files))
         frames.sort(key=lambda frame: frame[1].time)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chalicelib.models.data_products import DataProduct
-from chalicelib.pipelines.base import AsyncError
+from chalicelib.pipelines.base import InputGoneError
 from chalicelib.storage import artefacts
 
 
@@ -32,7 +32,7 @@ class LocalCopies:
 
         Raises
         ------
-        AsyncError
+        InputGoneError
             If the file is no longer there.
         """
         if product.id in self._copies:
@@ -45,11 +45,11 @@ class LocalCopies:
         folder = self._folder / str(product.id)
         folder.mkdir(parents=True, exist_ok=True)
         # cfitsio reads brackets, braces and other characters of a file name as instructions
-        path = folder / re.sub(r"[^A-Za-z0-9._-]", "_", product.name).lstrip("-")
+        path = folder / re.sub(r"^-|[^A-Za-z0-9._-]", "_", product.name)
         try:
             artefacts.fetch(product.key, path)
         except FileNotFoundError:
-            raise AsyncError(f"Input file '{product.name}' is no longer there") from None
+            raise InputGoneError(f"Input file '{product.name}' is no longer there") from None
         self._copies[product.id] = (path, product.size)
         self._used += product.size
         return path

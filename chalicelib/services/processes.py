@@ -19,6 +19,7 @@ from chalicelib.models.processes import MAX_INPUTS, Process, ProcessInput
 from chalicelib.observability import logger
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.settings import get_settings
+from chalicelib.states import ProcessStatus
 from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, queues, targets
 from chalicelib.storage.processes import IdentifierTakenError
 
@@ -138,12 +139,19 @@ def resend_stuck_processes() -> int:
 
 
 def discard_outputs(process: Process) -> None:
-    """Delete what a process that failed, or was cancelled, had made: data products and files."""
+    """Delete what a process that failed, or was cancelled, had made up to this attempt: data products and files.
+
+    It may have been started again meanwhile: what a later attempt makes is left alone.
+    """
     current = processes.get(process.id)
+    folders = tuple(f"processes/{process.id}/{attempt}/" for attempt in range(1, process.attempt + 1))
+    if current.status == ProcessStatus.CREATED or not folders:
+        return
     for product in data_products.get_many(list(current.output_ids.values())).values():
-        if product.process_id == process.id:
+        if product.key.startswith(folders):
             delete_product(product)
-    artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
+    keys = artefacts.list_keys(f"processes/{process.id}/")
+    artefacts.delete([key for key in keys if key.startswith(folders)])
 
 
 def delete_product(product: DataProduct) -> None:

@@ -29,6 +29,8 @@ from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, targets
 
 TIMELAPSE = "timelapse"
+MAX_OUTPUTS = 80
+"""Of one run: each may add an entry to the transaction that ends it, which has room for 100 actions."""
 
 
 def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math.inf) -> None:
@@ -123,6 +125,8 @@ def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput
     """Keep the outputs, and then end the process: who sees `created` sees the outputs, too."""
     if any(output.output_type is not base.DataProduct for output in outputs):
         raise base.AsyncError("A pipeline's outputs must be data products")
+    if len(outputs) > MAX_OUTPUTS:
+        raise base.AsyncError(f"The pipeline made {len(outputs)} outputs; at most {MAX_OUTPUTS} can be kept")
     files = {f"{process.identifier}_{Path(output.path).name}": output for output in outputs}
     if len(files) < len(outputs):
         names = Counter(Path(output.path).name for output in outputs)

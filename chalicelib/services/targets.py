@@ -1,16 +1,20 @@
 """Targets: changes that touch more than one record."""
 
+import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib import clock
-from chalicelib.errors import UnavailableError
+from chalicelib.errors import NotFoundError, UnavailableError
 from chalicelib.models.targets import Target, TargetChange
 from chalicelib.services.processes import delete_process, delete_product
 from chalicelib.storage import artefacts, data_products, processes, targets
 from chalicelib.storage.targets import TargetChangedError
 
 CHANGE_TRIES = 20
+DELETION_S = 20.0
+"""Seconds for which one request deletes; an API function has 29."""
 
 
 def change_target(target_id: int, change: TargetChange) -> Target:
@@ -50,13 +54,23 @@ def delete_target(target_id: int) -> None:
     NotFoundError
         If there is no such target.
     UnavailableError
-        If something was added a moment ago, so that another try is needed.
+        If there is more than can be deleted in one request, or something was added a moment ago: another try goes on.
     """
     target = targets.mark_going(target_id)
+    end = time.monotonic() + DELETION_S
     for process_id in processes.ids_of_target(target_id):
-        delete_process(processes.get(process_id))
+        _check_time(end)
+        with suppress(NotFoundError):  # another deletion of the target was faster
+            delete_process(processes.get(process_id))
     for product in data_products.read_all(target_id):
+        _check_time(end)
         delete_product(product)
     data_products.drop_list(target_id)
-    artefacts.delete(artefacts.list_keys(f"products/{target_id}/"))  # of presigned uploads that were never completed
+    for folder in ("products", "uploads"):  # of uploads that were never completed
+        artefacts.delete(artefacts.list_keys(f"{folder}/{target_id}/"))
     targets.delete(target)
+
+
+def _check_time(end: float) -> None:
+    if time.monotonic() > end:
+        raise UnavailableError("The target is being deleted; ask again to go on.")

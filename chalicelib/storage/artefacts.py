@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from chalicelib.errors import UnavailableError
+from chalicelib.observability import logger
 from chalicelib.settings import get_settings
 from chalicelib.storage.clients import s3
 
@@ -29,6 +31,11 @@ def product_key(target_id: int, product_id: int, name: str) -> str:
     return f"products/{target_id}/{product_id}/{name}"
 
 
+def upload_key(target_id: int, product_id: int, name: str) -> str:
+    """Return the key under which a presigned upload arrives: its form works on for a while after it was completed."""
+    return f"uploads/{target_id}/{product_id}/{name}"
+
+
 def output_key(process_id: int, attempt: int, name: str) -> str:
     """Return the key of a file that a process made."""
     return f"processes/{process_id}/{attempt}/{name}"
@@ -48,6 +55,18 @@ def put_file(key: str, path: Path) -> int:
     """Keep a local file, whatever its size, and return its size in bytes."""
     s3().upload_file(str(path), get_settings().bucket, key, ExtraArgs={"ContentType": content_type(key)})
     return path.stat().st_size
+
+
+def copy(source: str, key: str) -> None:
+    """Copy a file within the bucket, at most 5 GB. One CopyObject."""
+    bucket = get_settings().bucket
+    s3().copy_object(
+        Bucket=bucket,
+        Key=key,
+        CopySource={"Bucket": bucket, "Key": source},
+        ContentType=content_type(key),
+        MetadataDirective="REPLACE",
+    )
 
 
 def fetch(key: str, path: Path) -> None:
@@ -93,9 +112,12 @@ def delete(keys: Iterable[str]) -> None:
     waiting = list(keys)
     while waiting:
         now, waiting = waiting[:1000], waiting[1000:]
-        s3().delete_objects(
+        answer = s3().delete_objects(
             Bucket=get_settings().bucket, Delete={"Objects": [{"Key": key} for key in now], "Quiet": True}
         )
+        if answer.get("Errors"):
+            logger.error("files not deleted", extra={"count": len(answer["Errors"]), "first": answer["Errors"][0]})
+            raise UnavailableError("Not all files could be deleted; try again.")
 
 
 def list_keys(prefix: str) -> list[str]:
@@ -126,3 +148,13 @@ def upload_form(key: str, byte_count: int) -> dict[str, Any]:
         ExpiresIn=get_settings().upload_lifetime_s,
     )
     return {"url": form["url"], "fields": form["fields"]}
+
+
+def origins() -> list[str]:
+    """Return the origins to which links lead: a page that shows files must allow them. No request."""
+    link = urlsplit(download_link("a", "a"))
+    found = [f"{link.scheme}://{link.netloc}"]
+    if link.netloc.endswith(".amazonaws.com"):
+        # S3 itself sends requests for a young bucket on from its global name to its regional one.
+        found.append(f"https://{get_settings().bucket}.s3.{s3().meta.region_name}.amazonaws.com")
+    return found

@@ -2,12 +2,15 @@
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+# With the time-outs below, a service that hangs is given up within the 29 seconds of a request: the caller is told.
+_RETRIES: Any = {"mode": "standard", "max_attempts": 3}
 
 
 @cache
@@ -16,9 +19,7 @@ def dynamodb() -> "DynamoDBClient":
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
-        "dynamodb", config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
-    )
+    return boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=5, retries=_RETRIES))
 
 
 @cache
@@ -28,9 +29,9 @@ def s3() -> "S3Client":
     from botocore.config import Config
 
     config = Config(
-        connect_timeout=2,
-        read_timeout=60,
-        retries={"mode": "standard", "max_attempts": 4},
+        connect_timeout=1,
+        read_timeout=7,
+        retries=_RETRIES,
         signature_version="s3v4",
         # Links to a bucket's own address name its region; an endpoint of one's own has no address for each bucket.
         s3={"addressing_style": "path" if "AWS_ENDPOINT_URL" in os.environ else "virtual"},
@@ -44,9 +45,7 @@ def sqs() -> "SQSClient":
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
-        "sqs", config=Config(connect_timeout=2, read_timeout=25, retries={"mode": "standard", "max_attempts": 4})
-    )
+    return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=5, retries=_RETRIES))
 
 
 def forget() -> None:

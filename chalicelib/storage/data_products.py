@@ -1,6 +1,6 @@
 """Data products: `pk=DATAPRODUCT#<id>, sk=DATAPRODUCT`; `pk=FILE#<folder>/<name>` finds one by its address."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,8 +38,11 @@ def next_ids(count: int) -> range:
     return counters.next_ids("DATAPRODUCT", count)
 
 
-def create(product: DataProduct) -> None:
-    """Keep a new data product whose file is there. One transaction.
+def create(product: DataProduct) -> DataProduct:
+    """Keep a new data product whose file is there, and return it. One transaction.
+
+    Two targets may share a folder (`a/b` and `a_b`; a name that another target had before): where the address belongs to
+    the other target, the file goes into a folder of its own, with a second transaction.
 
     Raises
     ------
@@ -47,17 +50,19 @@ def create(product: DataProduct) -> None:
         If its target or one of its groups does not exist, or the target has a file of this name.
     """
 
-    def writes_at(place: lists.Place) -> list[Write]:
-        return [targets.exists(product.target_id), _guard(product), *_writes(product, place)]
+    def keep(product: DataProduct) -> None:
+        def writes_at(place: lists.Place) -> list[Write]:
+            return [targets.exists(product.target_id), _guard(product), *_writes(product, place)]
 
-    try:
         lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
-    except ConditionFailedError as error:
-        raise _explain(error, product) from None
+
+    return _under_free_address(product, keep)
 
 
-def reserve(product: DataProduct, expires_at: int) -> None:
-    """Keep a data product whose file is yet to be uploaded; it vanishes unless it is completed. One transaction.
+def reserve(product: DataProduct, expires_at: int) -> DataProduct:
+    """Keep a data product whose file is yet to be uploaded, and return it; it vanishes unless it is completed.
+
+    One transaction, or two as for `create`.
 
     Parameters
     ----------
@@ -69,17 +74,18 @@ def reserve(product: DataProduct, expires_at: int) -> None:
     InvalidInputError
         As for `create`.
     """
-    record = {**_record(product), "expires_at": expires_at}
-    writes = [
-        targets.exists(product.target_id),
-        _guard(product, expires_at),
-        *(groups.exists(each) for each in product.groups),
-        requests.put(_table(), key(product.id), record, "attribute_not_exists(pk)"),
-    ]
-    try:
+
+    def keep(product: DataProduct) -> None:
+        record = {**_record(product), "expires_at": expires_at}
+        writes = [
+            targets.exists(product.target_id),
+            _guard(product, expires_at),
+            *(groups.exists(each) for each in product.groups),
+            requests.put(_table(), key(product.id), record, "attribute_not_exists(pk)"),
+        ]
         requests.transact(writes)
-    except ConditionFailedError as error:
-        raise _explain(error, product) from None
+
+    return _under_free_address(product, keep)
 
 
 def complete(product: DataProduct) -> DataProduct:
@@ -292,6 +298,20 @@ def from_record(item: dict[str, Any]) -> DataProduct:
     )
 
 
+def _under_free_address(product: DataProduct, keep: Callable[[DataProduct], None]) -> DataProduct:
+    own_folder = replace(product, folder=f"{product.folder}_{product.target_id}")
+    for candidate in (product, own_folder):
+        try:
+            keep(candidate)
+        except ConditionFailedError as error:
+            holder = (error.items[1] or {}).get("target_id") if error.failed[1] and not error.failed[0] else None
+            if candidate is own_folder or holder in (None, product.target_id):
+                raise _explain(error, product) from None
+        else:
+            return candidate
+    raise AssertionError("one of the two was kept or refused")
+
+
 def _record(product: DataProduct) -> dict[str, Any]:
     return {
         "id": product.id,
@@ -338,7 +358,13 @@ def _file_key(product: DataProduct) -> Key:
 
 def _guard(product: DataProduct, expires_at: int | None = None) -> Write:
     """Describe taking the file's address; that of an upload which was never completed is free again."""
-    record = {"product_id": product.id, "key": product.key, "size": product.size, "expires_at": expires_at}
+    record = {
+        "product_id": product.id,
+        "target_id": product.target_id,
+        "key": product.key,
+        "size": product.size,
+        "expires_at": expires_at,
+    }
     return requests.put(
         _table(),
         _file_key(product),
@@ -359,8 +385,8 @@ def _explain(error: ConditionFailedError, product: DataProduct) -> InvalidInputE
         text = f'Invalid pk "{product.target_id}" - object does not exist.'
         return InvalidInputError.of("target", text, "value_error.missing_record")
     if error.failed[1]:
-        text = f"A data product named '{product.name}' already exists for this target."
-        return InvalidInputError.of("file", text, "value_error.unique")
+        text = f"A data product named '{product.name}' already exists, or is being uploaded, for this target."
+        return InvalidInputError.of("filename" if product.is_uploading else "file", text, "value_error.unique")
     wrong = ", ".join(map(str, product.groups))
     return InvalidInputError.of("group", f'Invalid pk "{wrong}" - object does not exist.', "value_error.missing_record")
 

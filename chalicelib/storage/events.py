@@ -1,5 +1,6 @@
 """Events: `pk=EVENT#<name>, sk=EVENT` in the ledger table."""
 
+from itertools import accumulate
 from typing import Any
 
 from chalicelib.errors import ConflictError, NotFoundError
@@ -14,6 +15,9 @@ from chalicelib.storage.requests import ConditionFailedError, Key, Write
 LIST = "EVENTS"
 _SUMMARY_BYTES = 200
 """What the summary of a production takes in an answer, besides its comment."""
+
+MAX_SHOWN = 1_000
+"""Productions on one page of events: each hundred is a request."""
 
 MAX_TOGETHER = 90
 """Productions that go in one transaction with their event; DynamoDB takes 100 actions."""
@@ -88,15 +92,20 @@ def read_page(
     """
     page = lists.read(_table(), LIST, limit, cursor, max_bytes)
     events = [from_record(item) for item in page.items]
+    counts = accumulate(len(event.production_names) for event in events)
+    shown = sum(count <= MAX_SHOWN for count in counts)
+    events = events[: max(1, shown)]
     of_event = productions.get_many([(event.name, name) for event in events for name in event.production_names])
     found: list[tuple[Event, list[Production]]] = []
     size = 0
-    for event, item in zip(events, page.items, strict=True):
+    for event, item in zip(events, page.items, strict=False):
         its = of_event.get(event.name, [])
         size += lists.size_of(item) + sum(len(production.comment.encode()) + _SUMMARY_BYTES for production in its)
         if found and size > max_bytes:
             return found, lists.cursor_after(page.items[len(found) - 1])
         found.append((event, its))
+    if len(found) < len(page.items):
+        return found, lists.cursor_after(page.items[len(found) - 1])
     return found, page.next
 
 

@@ -123,6 +123,8 @@ def drop(table: str, name: str) -> None:
     head = requests.get(get_settings().operations_table, _head_key(name))
     if head is None:
         return
+    if head["total"] > 0:  # the markers must stay: without them the members could not be found
+        raise _has_members()
     for bucket in range(head["bucket"]):
         requests.run(requests.delete(table, _marker_key(name, bucket)))
     empty = requests.delete(
@@ -135,8 +137,12 @@ def drop(table: str, name: str) -> None:
     try:
         requests.run(empty)
     except ConditionFailedError:
-        raise UnavailableError("Not all that belongs to it could be deleted yet; try again.") from None
+        raise _has_members() from None
     _open_buckets.pop(name, None)
+
+
+def _has_members() -> UnavailableError:
+    return UnavailableError("Not all that belongs to it could be deleted yet; try again.")
 
 
 def count(name: str) -> int:

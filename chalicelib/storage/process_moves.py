@@ -65,6 +65,8 @@ def claim(process_id: int, token: str, now: float) -> Process:
         old = error.item
         if old is None:
             raise NotFoundError("Not found.") from None
+        if old.get("claim") == token and "terminal_timestamp" not in old:
+            return processes.from_record(old)  # claimed a moment ago, by a request whose answer was lost
         if "terminal_timestamp" in old:
             raise ProcessEndedError(f"process {process_id} has ended") from None
         if old.get("claimed_until", 0) >= now:

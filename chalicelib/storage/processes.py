@@ -23,6 +23,9 @@ OPEN_SHARDS = 8
 """Partitions of the index over which the processes that have not ended are spread."""
 
 MAX_PROCESSES_SHOWN = 500
+_LOGS_TOGETHER = 10
+"""A transaction may touch 4 MB, and an item of a log may have 360 KB."""
+
 MAX_LOG_BYTES = 2_000_000
 """Of a longer log (many attempts) only the end is answered: a Lambda function answers at most 6 MB."""
 
@@ -118,14 +121,19 @@ def get_with_log(process_id: int) -> tuple[Process, str]:
     """
     process: Process | None = None
     lines: list[str] = []
-    for item in requests.query(_table(), f"PROCESS#{process_id}"):  # LOG#... sorts before PROCESS
+    size = 0
+    # LOG#... sorts before PROCESS: read backwards, the process comes first, then the newest lines.
+    for item in requests.query(_table(), f"PROCESS#{process_id}", is_forward=False):
         if item["sk"] == "PROCESS":
             process = from_record(item)
-        else:
-            lines.append(item["text"])
+            continue
+        lines.append(item["text"])
+        size += len(item["text"].encode())
+        if size > MAX_LOG_BYTES:
+            break
     if process is None:
         raise NotFoundError("Not found.")
-    return process, _end_of(lines)
+    return process, _end_of(lines[::-1])
 
 
 def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[dict[str, Any]]:
@@ -150,8 +158,8 @@ def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[dic
 def describe_note(process: Process, text: str) -> Write:
     """Describe appending a line to the log from outside a run: who cancelled, who retried."""
     # Behind the attempt's own lines, whose numbers begin with zeros, and in the order in which they were written.
-    number = counters.next_id("NOTE")
-    note_key = {"pk": f"PROCESS#{process.id}", "sk": f"LOG#{process.attempt:06d}#9{number:015d}"}
+    index = counters.next_id("NOTE")
+    note_key = {"pk": f"PROCESS#{process.id}", "sk": f"LOG#{process.attempt:06d}#9{index:015d}"}
     return requests.put(_table(), note_key, {"text": text + "\n"})
 
 
@@ -201,11 +209,11 @@ def mark_sent(process: Process, seen: float, now: float) -> bool:
 
 
 def delete(process: Process) -> None:
-    """Delete a process with its log, its card and its identifier. One Query, and one transaction per hundred items."""
+    """Delete a process with its log, its card and its identifier. One Query, and one transaction for every ten."""
     items = [{"pk": item["pk"], "sk": item["sk"]} for item in requests.query(_table(), f"PROCESS#{process.id}")]
     logs = [requests.delete(_table(), each) for each in items if each["sk"] != "PROCESS"]
-    for first in range(0, len(logs), 100):
-        requests.transact(logs[first : first + 100])
+    for first in range(0, len(logs), _LOGS_TOGETHER):
+        requests.transact(logs[first : first + _LOGS_TOGETHER])
     requests.transact(
         [
             requests.delete(_table(), key(process.id)),

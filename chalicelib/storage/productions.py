@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.errors import ConflictError, NotFoundError
+from chalicelib.errors import ConflictError, InvalidInputError, NotFoundError
 from chalicelib.models.names import MAX_NAME_LENGTH
-from chalicelib.models.productions import Production
+from chalicelib.models.productions import MAX_PRODUCTIONS, Production
 from chalicelib.settings import get_settings
 from chalicelib.storage import requests
 from chalicelib.storage.freeform import change_record, check_free_form_size, check_size, pack, unpack
@@ -49,7 +49,8 @@ def create(production: Production, graph_version: int | None = None) -> None:
     condition = "attribute_exists(pk)"
     expression = "ADD #names :name"
     names = {"#names": NAMES}
-    values: dict[str, Any] = {":name": {production.name}}
+    values: dict[str, Any] = {":name": {production.name}, ":most": MAX_PRODUCTIONS}
+    condition += " AND (attribute_not_exists(#names) OR size(#names) < :most)"
     if graph_version is not None:
         expression += ", #graph :one"
         condition += " AND #graph = :seen" if graph_version else " AND attribute_not_exists(#graph)"
@@ -76,6 +77,10 @@ def create(production: Production, graph_version: int | None = None) -> None:
             raise ConflictError("already exists") from None
         if error.items[0] is None:
             raise NotFoundError("Event not found") from None
+        if len(error.items[0].get(NAMES, ())) >= MAX_PRODUCTIONS:
+            raise InvalidInputError.of(
+                "name", f"the event has {MAX_PRODUCTIONS} productions; more are not kept"
+            ) from None
         raise GraphChangedError from None
 
 

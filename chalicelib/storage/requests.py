@@ -95,12 +95,19 @@ def get_many(table: str, keys: Sequence[Key]) -> list[dict[str, Any]]:
     """Return the items that exist among `keys`, in any order. One consistent BatchGetItem per hundred."""
     found: list[dict[str, Any]] = []
     waiting: list[Any] = [to_item(key) for key in keys]
+    pauses = 0
     while waiting:
         now, waiting = waiting[:100], waiting[100:]
         answer = dynamodb().batch_get_item(RequestItems={table: {"Keys": now, "ConsistentRead": True}})
         found.extend(from_item(item) for item in answer["Responses"].get(table, []))
         unprocessed: dict[str, Any] = dict(answer.get("UnprocessedKeys", {}))
-        waiting.extend(unprocessed.get(table, {}).get("Keys", []))
+        left = unprocessed.get(table, {}).get("Keys", [])
+        waiting.extend(left)
+        if left:
+            pauses += 1
+            if pauses > CONFLICT_TRIES:
+                raise UnavailableError("The records cannot be read at the moment; try again.")
+            _wait(pauses)
     return found
 
 

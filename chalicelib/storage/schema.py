@@ -72,7 +72,7 @@ def tables() -> list[Table]:
     return [
         Table(settings.ledger_table, has_lists=True),
         Table(settings.telescope_table, has_lists=True, ttl_attribute="expires_at"),
-        Table(settings.operations_table, ttl_attribute="expires_at"),
+        Table(settings.operations_table),
     ]
 
 
@@ -86,9 +86,14 @@ def queues() -> list[Queue]:
     ]
 
 
-def bucket_cors() -> dict[str, Any]:
-    """Return the CORS rules of the bucket: pages of the allowed origins may upload with a presigned POST."""
-    origins = list(get_settings().cors_origins) or ["*"]
+def bucket_cors() -> dict[str, Any] | None:
+    """Return the CORS rules of the bucket: pages of the origins in CORS_ORIGINS may upload with a presigned POST.
+
+    None where no origin is set: S3 has no empty rules.
+    """
+    origins = list(get_settings().cors_origins)
+    if not origins:
+        return None
     return {"CORSRules": [{"AllowedMethods": ["GET", "POST"], "AllowedOrigins": origins, "AllowedHeaders": ["*"]}]}
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from chalicelib.errors import InvalidInputError, NotFoundError
@@ -84,8 +85,8 @@ def find_by_name(name: str) -> Target | None:
     return from_record(item) if item else None
 
 
-def find_near(ra: float, dec: float, radius: float) -> list[Target]:
-    """Return the targets within `radius` of a position (all in degrees), nearest first.
+def find_near(ra: float, dec: float, radius: float, limit: int) -> tuple[list[Target], int]:
+    """Return the nearest targets within `radius` of a position (all in degrees), and how many there are within it.
 
     One Query for each zone of one degree of declination that the cone touches, and one BatchGetItem per hundred found.
     """
@@ -96,8 +97,12 @@ def find_near(ra: float, dec: float, radius: float) -> list[Target]:
                 distance = separation(ra, dec, card["ra"], card["dec"])
                 if distance <= radius:
                     near[card["target_id"]] = distance
-    found = [from_record(item) for item in requests.get_many(_table(), [key(each) for each in near])]
-    return sorted(found, key=lambda target: near[target.id])
+    nearest = sorted(near, key=lambda target_id: near[target_id])[:limit]
+    items = sorted(requests.get_many(_table(), [key(each) for each in nearest]), key=lambda item: near[item["id"]])
+    sizes = accumulate(lists.size_of(item) for item in items)
+    return [from_record(item) for item, size in zip(items, sizes, strict=True) if size <= lists.MAX_PAGE_BYTES], len(
+        near
+    )
 
 
 def read_page(limit: int, cursor: str | None, max_bytes: int) -> tuple[list[Target], int, lists.Page]:

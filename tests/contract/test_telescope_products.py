@@ -152,7 +152,7 @@ def test_a_name_in_use_is_refused_and_leaves_no_file(api: Api, aws: Aws) -> None
     target = api.target()
     product(api, target)
     answer = api.upload(target, "a.fits", FITS)
-    text = "A data product named 'a.fits' already exists for this target."
+    text = "A data product named 'a.fits' already exists, or is being uploaded, for this target."
     assert (answer.status, answer.json) == (400, {"file": [text]})
     assert aws.keys() == [f"products/{target}/1/a.fits"]
     assert api.get(f"/api/dataproducts/?target={target}").json["count"] == 1
@@ -321,7 +321,7 @@ def test_a_reservation_ends_and_frees_its_name(api: Api, aws: Aws, clock: Clock)
     target = api.target()
     answer = reserve(api, target)
     taken = reserve(api, target)
-    assert (taken.status, list(taken.json)) == (400, ["file"])
+    assert (taken.status, list(taken.json)) == (400, ["filename"])
     clock.advance(3601)
     put_in_bucket(aws, answer)
     assert api.post(f"{answer.headers['location']}complete/").status == 404
@@ -500,3 +500,39 @@ def test_a_wrong_change_of_a_group_is_refused_whole(api: Api, body: dict[str, An
 def test_a_wrong_group_is_refused(api: Api, body: Any, wrong: Any) -> None:
     answer = api.post("/api/dataproductgroups/", body)
     assert (answer.status, answer.json) == (400, wrong)
+
+
+def test_the_form_of_a_completed_upload_cannot_change_the_file(api: Api, aws: Aws) -> None:
+    reserved = api.post("/api/dataproducts/", {"target": api.target(), "filename": "a.txt", "size": 3}).json
+    arrival = reserved["upload"]["fields"]["key"]
+    aws.s3.put_object(Bucket="sidereal-artefacts", Key=arrival, Body=b"one")
+    assert api.post(f"/api/dataproducts/{reserved['id']}/complete/").status == 200
+    aws.s3.put_object(Bucket="sidereal-artefacts", Key=arrival, Body=b"two")
+    (kept,) = aws.keys("products/")
+    assert kept != arrival
+    assert aws.s3.get_object(Bucket="sidereal-artefacts", Key=kept)["Body"].read() == b"one"
+
+
+def test_an_upload_that_is_not_complete_can_be_given_up(api: Api, aws: Aws) -> None:
+    target = api.target()
+    wish = {"target": target, "filename": "a.fits", "size": 3}
+    reserved = api.post("/api/dataproducts/", wish).json
+    assert api.post("/api/dataproducts/", wish).json == {
+        "filename": ["A data product named 'a.fits' already exists, or is being uploaded, for this target."]
+    }
+    assert api.delete(f"/api/dataproducts/{reserved['id']}/").status == 204
+    assert api.post("/api/dataproducts/", wish).status == 201
+
+
+def test_targets_whose_names_share_a_folder_keep_files_of_one_name_apart(api: Api, aws: Aws) -> None:
+    first, second = api.target("a/b"), api.target("a_b")
+    urls = [api.upload(target, "same.txt", b"x" * target).json["url"] for target in (first, second)]
+    assert urls == ["/data/a_b/none/same.txt", f"/data/a_b_{second}/none/same.txt"]
+    assert [api.get(url).status for url in urls] == [302, 302]
+    assert api.upload(second, "same.txt", b"x").status == 400
+
+
+def test_targets_named_with_dots_have_addresses_that_browsers_keep(api: Api) -> None:
+    url = api.upload(api.target(".."), "a.txt", b"x").json["url"]
+    assert url == "/data/__/none/a.txt"
+    assert api.get(url).status == 302

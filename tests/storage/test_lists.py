@@ -221,3 +221,11 @@ def test_a_dropped_list_leaves_nothing_behind(aws: Any) -> None:
     for _ in range(2):
         lists.drop(table, "EVENTS")
         assert aws.items(table) == aws.items(get_settings().operations_table) == []
+
+
+def test_a_list_that_was_refused_to_drop_is_still_whole() -> None:
+    add(*range(7))
+    table = get_settings().ledger_table
+    with pytest.raises(UnavailableError):
+        lists.drop(table, "EVENTS")
+    assert len(list(lists.read_all(table, "EVENTS"))) == 7

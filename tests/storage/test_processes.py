@@ -70,11 +70,17 @@ def test_a_report_extends_the_lease(process: Process) -> None:
 
 def test_a_process_is_claimed_three_times_and_no_more(process: Process) -> None:
     for number in range(3):
-        process_moves.claim(process.id, "worker", T0 + number * 100)
+        process_moves.claim(process.id, f"worker {number}", T0 + number * 100)
     with pytest.raises(ProcessBusyError):
-        process_moves.claim(process.id, "worker", T0 + 210)  # the third may still live
+        process_moves.claim(process.id, "worker 3", T0 + 210)  # the third may still live
     with pytest.raises(ProcessExhaustedError):
-        process_moves.claim(process.id, "worker", T0 + 300)
+        process_moves.claim(process.id, "worker 3", T0 + 300)
+
+
+def test_a_claim_whose_answer_was_lost_may_be_asked_for_again(process: Process) -> None:
+    first = process_moves.claim(process.id, "worker", T0)
+    again = process_moves.claim(process.id, "worker", T0 + 1)
+    assert (first.attempt, again.attempt, again.tries) == (1, 1, 1)
 
 
 def test_an_ended_or_unknown_process_cannot_be_claimed(process: Process) -> None:

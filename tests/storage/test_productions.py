@@ -158,3 +158,15 @@ def test_more_than_a_hundred_productions_are_listed_with_their_events() -> None:
         productions.create(made(f"Prod_{number}"))
     page, _ = events.read_page(10, None, 1_000_000)
     assert len(page[0][1]) == len(events.get("GW150914")[1]) == 110
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_event_takes_so_many_productions_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(productions, "MAX_PRODUCTIONS", 2)
+    events.create(Event("E", "w", "2026-01-01T00:00:00.000000Z"))
+    for name in ("A", "B"):
+        productions.create(Production("E", name, "bilby", "2026-01-01T00:00:00.000000Z"))
+    with pytest.raises(InvalidInputError):
+        productions.create(Production("E", "C", "bilby", "2026-01-01T00:00:00.000000Z"))
+    with pytest.raises(ConflictError):
+        productions.create(Production("E", "A", "bilby", "2026-01-01T00:00:00.000000Z"))

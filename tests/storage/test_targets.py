@@ -65,7 +65,7 @@ def test_a_change_of_position_within_the_precision_of_a_card_keeps_one_card(aws:
     targets.replace(made, replace(made, ra=10.00000001, modified="2026-01-11T00:00:00.000000Z"))
     cards = [item for item in aws.items() if item["pk"]["S"].startswith("SKY#")]
     assert len(cards) == 1
-    assert targets.find_near(10.00000001, 20.0, 0.0)[0].id == made.id
+    assert targets.find_near(10.00000001, 20.0, 0.0, 100)[0][0].id == made.id
 
 
 def test_a_target_that_is_being_deleted_takes_no_change(aws: Aws) -> None:
@@ -90,4 +90,5 @@ def test_a_name_longer_than_a_key_is_not_found(aws: Aws) -> None:
 def test_all_targets_of_one_zone_are_found(aws: Aws) -> None:
     for number in range(30):
         records.target(name=f"T{number}", ra=10 + number / 100, dec=20.5)
-    assert len(targets.find_near(10.15, 20.5, 1)) == 30
+    assert targets.find_near(10.15, 20.5, 1, 5)[1] == 30
+    assert len(targets.find_near(10.15, 20.5, 1, 5)[0]) == 5
