@@ -6,9 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import UnavailableError
+from chalicelib.settings import get_settings
 from chalicelib.storage import clients, requests
 
-TABLE = "sidereal-operations"
 KEY = {"pk": "A", "sk": "A"}
 
 
@@ -27,7 +27,12 @@ def refuse(times: int) -> list[int]:
 
 def write() -> requests.Write:
     return requests.update(
-        TABLE, KEY, "SET #v = :v", "attribute_not_exists(pk)", names={"#v": "value"}, values={":v": 1}
+        get_settings().operations_table,
+        KEY,
+        "SET #v = :v",
+        "attribute_not_exists(pk)",
+        names={"#v": "value"},
+        values={":v": 1},
     )
 
 
@@ -45,4 +50,4 @@ def test_a_write_that_always_meets_a_transaction_says_so(monkeypatch: pytest.Mon
     with pytest.raises(UnavailableError):
         requests.run(write())
     assert len(seen) == 3
-    assert requests.get(TABLE, KEY) is None
+    assert requests.get(get_settings().operations_table, KEY) is None
