@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
-NAMES = ("imports", "events", "timelapse")
+NAMES = ("imports", "events", "timelapse", "job")
 
 
 def main() -> int:

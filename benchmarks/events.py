@@ -150,35 +150,36 @@ def _servers() -> Iterator[tuple[Server, Server]]:
     """Start the embedded AWS with one server, and another server beside it whose tables have other names."""
     with tempfile.TemporaryDirectory(prefix="sidereal-bench-") as state:
         environment = {**os.environ, **KEY, "LOCAL_STATE": state, "POWERTOOLS_LOG_LEVEL": "WARNING"}
-        first = _free_port()
-        main = _start(["-m", "local", "serve", "--port", str(first)], environment)
+        first = free_port()
+        main = start(["-m", "local", "serve", "--port", str(first)], environment)
         second: subprocess.Popen[str] | None = None
         try:
-            _wait(f"127.0.0.1:{first}", main)
+            wait(f"127.0.0.1:{first}", main)
             running = json.loads(Path(state, "running.json").read_text())
             tables = {f"{kind}_TABLE": f"bench-{kind.lower()}" for kind in ("LEDGER", "TELESCOPE", "OPERATIONS")}
             beside = {**environment, **running["environment"], **tables}
             provision = "from local.provision import provision; provision()"
             subprocess.run([sys.executable, "-c", provision], cwd=ROOT, env=beside, check=True)
-            port = _free_port()
+            port = free_port()
             gunicorn = ["-m", "gunicorn", "-k", "gthread", "--threads", "1", "-w", "1", "--keep-alive", "60"]
-            second = _start([*gunicorn, "-b", f"127.0.0.1:{port}", "local.wsgi:create_app()"], beside)
-            _wait(f"127.0.0.1:{port}", second)
-            third_port = _free_port()
+            second = start([*gunicorn, "-b", f"127.0.0.1:{port}", "local.wsgi:create_app()"], beside)
+            wait(f"127.0.0.1:{port}", second)
+            third_port = free_port()
             own = {**environment, **running["environment"]}
-            third = _start([*gunicorn, "-b", f"127.0.0.1:{third_port}", "local.wsgi:create_app()"], own)
+            third = start([*gunicorn, "-b", f"127.0.0.1:{third_port}", "local.wsgi:create_app()"], own)
             try:
-                _wait(f"127.0.0.1:{third_port}", third)
+                wait(f"127.0.0.1:{third_port}", third)
                 yield Server(f"http://127.0.0.1:{port}", beside), Server(f"http://127.0.0.1:{third_port}", own)
             finally:
-                _stop(third)
+                stop(third)
         finally:
             if second is not None:
-                _stop(second)
-            _stop(main)
+                stop(second)
+            stop(main)
 
 
-def _start(arguments: list[str], environment: dict[str, str]) -> "subprocess.Popen[str]":
+def start(arguments: list[str], environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start Python in the project's folder."""
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -189,7 +190,8 @@ def _start(arguments: list[str], environment: dict[str, str]) -> "subprocess.Pop
     )
 
 
-def _stop(process: "subprocess.Popen[str]") -> None:
+def stop(process: "subprocess.Popen[str]") -> None:
+    """End a process in order, or at all."""
     process.terminate()
     try:
         process.wait(30)
@@ -197,7 +199,8 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.kill()
 
 
-def _wait(address: str, process: "subprocess.Popen[str]") -> None:
+def wait(address: str, process: "subprocess.Popen[str]") -> None:
+    """Wait until the server answers."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -213,7 +216,8 @@ def _wait(address: str, process: "subprocess.Popen[str]") -> None:
     raise RuntimeError(f"nothing answers on {address}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
