@@ -129,19 +129,28 @@ class PipelineProcess:
         Takes log lines, progress and status words.
     identifier : str
         The identifier of the process; outputs are named after it.
+    options : mapping, optional
+        Values in place of those in `default_options`.
     """
 
     short_name: ClassVar[str] = "pipeline"
     runs_on: ClassVar[str] = "pipeline"  # the queue whose function runs it: "timelapse" or "pipeline"
     allowed_suffixes: ClassVar[Sequence[str] | None] = None
     flags: ClassVar[Mapping[str, Mapping[str, Any]] | None] = None
+    default_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
-        self, target: Target, input_files: Iterable[InputFile], reporter: Reporter, identifier: str = ""
+        self,
+        target: Target,
+        input_files: Iterable[InputFile],
+        reporter: Reporter,
+        identifier: str = "",
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.target = target
         self.input_files = InputFiles(input_files)
         self.identifier = identifier
+        self.options = {**self.default_options, **(options or {})}
         self._reporter = reporter
 
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:

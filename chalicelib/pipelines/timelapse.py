@@ -19,7 +19,6 @@ from chalicelib.pipelines.base import (
     PipelineOutput,
     PipelineProcess,
 )
-from chalicelib.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +43,7 @@ class TimelapsePipeline(PipelineProcess):
     short_name = "tl"
     runs_on = "timelapse"
     allowed_suffixes = (".fits", ".fz", ".fits.gz")
+    default_options: ClassVar = {"format": "gif", "fps": 10.0, "size": 500, "crop_scale": 0.5}
     flags: ClassVar = {
         "crop": {"default": False, "long_name": "Keep only the central part"},
     }
@@ -59,7 +59,7 @@ class TimelapsePipeline(PipelineProcess):
         tmpdir : path
             Where the film is written.
         **flags : bool
-            `crop`: keep the fraction `timelapse_crop_scale` of each side around the middle.
+            `crop`: keep the fraction `crop_scale` of each side around the middle.
 
         Raises
         ------
@@ -71,20 +71,20 @@ class TimelapsePipeline(PipelineProcess):
         from chalicelib.imaging.memory import keep_freed_memory
         from chalicelib.imaging.stretch import LEVELS
 
-        settings = self.settings()
-        if not settings.timelapse_fps > 0:
-            raise AsyncError(f"Invalid FPS {settings.timelapse_fps:g}")
+        fps = self.options["fps"]
+        if not fps > 0:
+            raise AsyncError(f"Invalid FPS {fps:g}")
         self._left_out: list[tuple[str, str]] = []
         self.log("Sorting frames")
         frames = self._sort_frames()
         self._require_frames(len(frames))
         keep_freed_memory()
-        film = Path(tmpdir) / f"t.{settings.timelapse_format}"
-        with GifWriter(film, settings.timelapse_fps, grey_palette(LEVELS)) as writer:
+        film = Path(tmpdir) / f"t.{self.options['format']}"
+        with GifWriter(film, fps, grey_palette(LEVELS)) as writer:
             for number, (file, header) in enumerate(frames, start=1):
                 self.log(f"Processing frame {number}/{len(frames)}")
                 try:
-                    writer.add(self._render(file, header, settings, crop=flags.get("crop", False)))
+                    writer.add(self._render(file, header, crop=flags.get("crop", False)))
                 except FrameError as error:
                     self._leave_out(file.name, error.reason)
                 except InputGoneError:
@@ -93,10 +93,6 @@ class TimelapsePipeline(PipelineProcess):
         self._require_frames(writer.frames)
         self.log("Finished")
         return [PipelineOutput(film, DataProduct, "timelapse", {"frames": writer.frames})]
-
-    def settings(self) -> Settings:
-        """Return the settings of the run."""
-        return get_settings()
 
     def _sort_frames(self) -> list[tuple[InputFile, FrameHeader]]:
         """Return the frames that may be used, oldest first; equal times stay in the order of the input."""
@@ -133,7 +129,7 @@ class TimelapsePipeline(PipelineProcess):
                 self._leave_out(file.name, f"{_WRONG_SIZE}: {sizes}")
         return kept
 
-    def _render(self, file: InputFile, header: FrameHeader, settings: Settings, *, crop: bool) -> npt.NDArray[np.uint8]:
+    def _render(self, file: InputFile, header: FrameHeader, *, crop: bool) -> npt.NDArray[np.uint8]:
         from chalicelib.imaging.fits import read_pixels
         from chalicelib.imaging.headers import FrameError
         from chalicelib.imaging.shrink import crop_bounds, shrink
@@ -143,11 +139,11 @@ class TimelapsePipeline(PipelineProcess):
         if header.planes > 1:
             self.log(f"Using the first of {header.planes} planes of '{file.name}'")
         if crop:
-            (top, bottom), (left, right) = (crop_bounds(n, settings.timelapse_crop_scale) for n in pixels.shape)
+            (top, bottom), (left, right) = (crop_bounds(n, self.options["crop_scale"]) for n in pixels.shape)
             if top == bottom or left == right:
                 raise FrameError(file.name, "nothing is left of it after cropping")
             pixels = pixels[top:bottom, left:right]
-        small = shrink(pixels, settings.timelapse_size)
+        small = shrink(pixels, self.options["size"])
         indices = apply_stretch(small, measure_stretch(small))
         if not indices.any():
             self.log(f"Frame '{file.name}' is blank")

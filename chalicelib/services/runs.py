@@ -104,7 +104,7 @@ def _opening(process: Process) -> str:
 def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.PipelineProcess:
     try:
         target = targets.get(process.target_id)
-        _, pipeline = find_pipeline(process.pipeline)
+        name, pipeline = find_pipeline(process.pipeline)
     except NotFoundError as error:
         text = "Process must have an associated target" if str(error) == "Not found." else str(error)
         raise base.AsyncError(text) from None
@@ -118,7 +118,15 @@ def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.Pip
         stored_inputs(inputs, folder / "inputs", get_settings().job_disk_bytes),
         reporter,
         process.identifier,
+        _options(name, pipeline),
     )
+
+
+def _options(name: str, pipeline: type[base.PipelineProcess]) -> dict[str, Any]:
+    """Return the options that settings set: `TIMELAPSE_FPS` is the option `fps` of the pipeline `Timelapse`."""
+    settings = get_settings()
+    named = {option: f"{name.lower()}_{option}" for option in pipeline.default_options}
+    return {option: getattr(settings, setting) for option, setting in named.items() if hasattr(settings, setting)}
 
 
 def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]) -> None:

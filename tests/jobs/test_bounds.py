@@ -1,13 +1,16 @@
-"""The bounds of a run: the time its function has left, the number of its outputs, the attempt that it is."""
+"""The bounds of a run: the time its function has left, the number of its outputs, its attempt, its options."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chalicelib.pipelines.base import DataProduct, Output
 from chalicelib.services.processes import discard_outputs
 from chalicelib.services.runs import run_process
+from chalicelib.settings import get_settings
 from chalicelib.storage import processes
 from tests.jobs.conftest import Jobs
 from tests.jobs.pipelines_for_tests import written
@@ -58,3 +61,11 @@ def test_a_run_with_too_many_outputs_fails_in_words(jobs: Jobs) -> None:
     process = jobs.submit()
     jobs.run(process)
     assert jobs.get(process)["failure_message"] == "The pipeline made 81 outputs; at most 80 can be kept"
+
+
+def test_settings_become_the_options_of_the_pipeline_they_name(monkeypatch: pytest.MonkeyPatch, jobs: Jobs) -> None:
+    monkeypatch.setenv("TIMELAPSE_FPS", "0")
+    get_settings.cache_clear()
+    process = jobs.submit("Timelapse")
+    run_process(process)
+    assert jobs.get(process)["failure_message"] == "Invalid FPS 0"

@@ -10,26 +10,9 @@ from PIL import Image
 from chalicelib.imaging.fits import read_frame_header
 from chalicelib.pipelines.base import AsyncError, DataProduct, Target
 from chalicelib.pipelines.timelapse import TimelapsePipeline
-from chalicelib.settings import get_settings
 from tests.factories_frames import LocalFile, RecordingReporter, star_pixels, write_frame
 
 START = datetime(2026, 1, 10, 2, 30)  # noqa: DTZ001 - FITS times carry no zone
-
-
-@pytest.fixture(autouse=True)
-def settings(monkeypatch):
-    """Set settings by their environment variables; the timelapse's own are unset at first."""
-    for name in ("FORMAT", "FPS", "SIZE", "CROP_SCALE"):
-        monkeypatch.delenv(f"TIMELAPSE_{name}", raising=False)
-    get_settings.cache_clear()
-
-    def change(**values):
-        for name, value in values.items():
-            monkeypatch.setenv(name.upper(), str(value))
-        get_settings.cache_clear()
-
-    yield change
-    get_settings.cache_clear()
 
 
 @pytest.fixture
@@ -51,10 +34,12 @@ def run(tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
 
-    def run(files, reporter=None, **flags):
+    def run(files, reporter=None, options=None, **flags):
         reporter = reporter or RecordingReporter()
         inputs = [LocalFile(file) if isinstance(file, Path) else file for file in files]
-        outputs = TimelapsePipeline(Target(1, "M 42"), inputs, reporter, "tl_1_20260110023000").run(folder, flags)
+        outputs = TimelapsePipeline(Target(1, "M 42"), inputs, reporter, "tl_1_20260110023000", options).run(
+            folder, flags
+        )
         return outputs, reporter
 
     return run
@@ -133,23 +118,20 @@ def test_the_film_shows_the_first_fits_row_at_the_bottom(run, tmp_path):
     assert np.unravel_index(pixels.argmax(), pixels.shape) == (10, 2)
 
 
-def test_the_film_has_the_rate_and_size_of_the_settings(run, night, settings):
-    settings(timelapse_fps=4, timelapse_size=10)
-    (output,), _ = run(night(2))
+def test_the_film_has_the_rate_and_size_of_the_options(run, night):
+    (output,), _ = run(night(2), options={"fps": 4, "size": 10})
     with Image.open(output.path) as film:
         assert (film.info["duration"], film.size) == (250, (10, 6))
 
 
 @pytest.mark.parametrize(("fps", "text"), [(0, "Invalid FPS 0"), (-2, "Invalid FPS -2"), (-0.5, "Invalid FPS -0.5")])
-def test_a_rate_not_above_zero_fails_the_run(run, night, settings, fps, text):
-    settings(timelapse_fps=fps)
-    assert failure(run, night(2)) == text
+def test_a_rate_not_above_zero_fails_the_run(run, night, fps, text):
+    assert failure(run, night(2), options={"fps": fps}) == text
 
 
 @pytest.mark.parametrize(("scale", "size"), [(0.5, (10, 6)), (0.25, (4, 2)), (1, (20, 12))])
-def test_crop_keeps_the_central_part(run, night, settings, scale, size):
-    settings(timelapse_crop_scale=scale)
-    (output,), _ = run(night(2), crop=True)
+def test_crop_keeps_the_central_part(run, night, scale, size):
+    (output,), _ = run(night(2), options={"crop_scale": scale}, crop=True)
     with Image.open(output.path) as film:
         assert film.size == size
 
@@ -163,10 +145,10 @@ def test_crop_is_centred(run, tmp_path):
     assert np.unravel_index(pixels.argmax(), pixels.shape) == (4, 3)
 
 
-def test_a_frame_too_small_to_crop_is_left_out(run, tmp_path, settings):
-    settings(timelapse_crop_scale=0.1)
+def test_a_frame_too_small_to_crop_is_left_out(run, tmp_path):
     files = [write_frame(tmp_path / f"{i}.fits", star_pixels()) for i in range(2)]
-    assert failure(run, files, crop=True) == "Error in file '0.fits': nothing is left of it after cropping"
+    message = failure(run, files, options={"crop_scale": 0.1}, crop=True)
+    assert message == "Error in file '0.fits': nothing is left of it after cropping"
 
 
 def test_unusable_files_are_left_out_and_named_each_in_one_line(run, night, tmp_path):
