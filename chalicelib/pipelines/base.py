@@ -168,6 +168,7 @@ class PipelineProcess:
         AsyncError
             With a text for the user, when the work cannot be done.
         """
+        # not an abstract method: tom_education's authors get this error at run time, and so do ours
         raise NotImplementedError("a pipeline must have a do_pipeline method")
 
     def run(self, tmpdir: Path, flags: Mapping[str, bool]) -> list[PipelineOutput]:

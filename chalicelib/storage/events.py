@@ -5,7 +5,6 @@ from typing import Any
 
 from chalicelib.errors import ConflictError, NotFoundError
 from chalicelib.models.events import Event
-from chalicelib.models.names import MAX_NAME_LENGTH
 from chalicelib.models.productions import Production
 from chalicelib.settings import get_settings
 from chalicelib.storage import lists, productions, requests
@@ -25,8 +24,7 @@ MAX_TOGETHER = 90
 
 def key(name: str) -> Key:
     """Return the key of an event."""
-    # No name is longer; what is asked for may be, and DynamoDB refuses keys beyond 2 KB instead of not finding them.
-    return {"pk": f"EVENT#{name[: MAX_NAME_LENGTH + 1]}", "sk": "EVENT"}
+    return productions.event_key(name)
 
 
 def create(event: Event) -> None:

@@ -26,9 +26,7 @@ def member_key(group_id: int, product_id: int) -> Key:
 
 def exists(group_id: int) -> Write:
     """Describe the condition that a group exists and is not being deleted, for other records' transactions."""
-    return requests.check(
-        _table(), key(group_id), "attribute_exists(pk) AND attribute_not_exists(#gone)", names={"#gone": "is_going"}
-    )
+    return requests.check_staying(_table(), key(group_id))
 
 
 def next_id() -> int:
@@ -140,16 +138,8 @@ def delete(group_id: int) -> None:
     NotFoundError
         If there is none of this id.
     """
-    going = requests.update(
-        _table(),
-        key(group_id),
-        "SET #gone = :true",
-        "attribute_exists(pk)",
-        names={"#gone": "is_going"},
-        values={":true": True},
-    )
     try:
-        requests.run(going)
+        requests.run(requests.mark_going(_table(), key(group_id)))
     except ConditionFailedError:
         raise NotFoundError("Not found.") from None
     _, members = get(group_id)

@@ -15,9 +15,15 @@ NAMES = "production_names"
 GRAPH = "graph_version"
 
 
+def event_key(name: str) -> Key:
+    """Return the key of an event, in whose partition its productions lie."""
+    # No name is longer; what is asked for may be, and DynamoDB refuses keys beyond 2 KB instead of not finding them.
+    return {"pk": f"EVENT#{name[: MAX_NAME_LENGTH + 1]}", "sk": "EVENT"}
+
+
 def key(event_name: str, name: str) -> Key:
     """Return the key of a production."""
-    return {**_event_key(event_name), "sk": f"PRODUCTION#{name[: MAX_NAME_LENGTH + 1]}"}
+    return {**event_key(event_name), "sk": f"PRODUCTION#{name[: MAX_NAME_LENGTH + 1]}"}
 
 
 class GraphChangedError(Exception):
@@ -67,7 +73,7 @@ def create(production: Production, graph_version: int | None = None) -> None:
         "meta": packed,
     }
     writes = [
-        requests.update(_table(), _event_key(production.event_name), expression, condition, names=names, values=values),
+        requests.update(_table(), event_key(production.event_name), expression, condition, names=names, values=values),
         requests.put(_table(), key(production.event_name, production.name), record, "attribute_not_exists(pk)"),
     ]
     try:
@@ -127,7 +133,7 @@ def graph(event_name: str) -> tuple[dict[str, tuple[str, ...]], int]:
     version: int | None = None
     for item in requests.query(
         _table(),
-        _event_key(event_name)["pk"],
+        event_key(event_name)["pk"],
         projection={"#sk": "sk", "#n": "name", "#d": "dependencies", "#g": GRAPH},
     ):
         if item["sk"] == "EVENT":
@@ -150,7 +156,7 @@ def delete(event_name: str, name: str) -> None:
     writes = [
         requests.update(
             _table(),
-            _event_key(event_name),
+            event_key(event_name),
             "DELETE #names :name",
             "attribute_exists(pk)",
             names={"#names": NAMES},
@@ -176,11 +182,6 @@ def from_record(item: dict[str, Any]) -> Production:
         dependencies=tuple(item["dependencies"]),
         meta=unpack(item["meta"]),
     )
-
-
-def _event_key(event_name: str) -> Key:
-    # No name is longer; what is asked for may be, and DynamoDB refuses keys beyond 2 KB instead of not finding them.
-    return {"pk": f"EVENT#{event_name[: MAX_NAME_LENGTH + 1]}", "sk": "EVENT"}
 
 
 def _table() -> str:

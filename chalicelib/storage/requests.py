@@ -85,6 +85,19 @@ def check(table: str, key: Key, condition: str, **extra: Any) -> Write:
     return Write("ConditionCheck", table, key, condition, **extra)
 
 
+_GONE = {"#gone": "is_going"}
+
+
+def check_staying(table: str, key: Key) -> Write:
+    """Describe the condition that a record exists and is not being deleted, for other records' transactions."""
+    return check(table, key, "attribute_exists(pk) AND attribute_not_exists(#gone)", names=_GONE)
+
+
+def mark_going(table: str, key: Key) -> Write:
+    """Describe marking a record as being deleted, so that nothing new is added to it."""
+    return update(table, key, "SET #gone = :true", "attribute_exists(pk)", names=_GONE, values={":true": True})
+
+
 def get(table: str, key: Key) -> dict[str, Any] | None:
     """Return the item under `key`, or None. One consistent GetItem."""
     item = dynamodb().get_item(TableName=table, Key=to_item(key), ConsistentRead=True).get("Item")

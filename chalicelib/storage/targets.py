@@ -29,9 +29,7 @@ def key(target_id: int) -> Key:
 
 def exists(target_id: int) -> Write:
     """Describe the condition that a target exists and is not being deleted, for other records' transactions."""
-    return requests.check(
-        _table(), key(target_id), "attribute_exists(pk) AND attribute_not_exists(#gone)", names={"#gone": "is_going"}
-    )
+    return requests.check_staying(_table(), key(target_id))
 
 
 def next_id() -> int:
@@ -186,16 +184,8 @@ def mark_going(target_id: int) -> Target:
     NotFoundError
         If there is none of this id.
     """
-    write = requests.update(
-        _table(),
-        key(target_id),
-        "SET #gone = :true",
-        "attribute_exists(pk)",
-        names={"#gone": "is_going"},
-        values={":true": True},
-    )
     try:
-        return from_record(requests.run(write))
+        return from_record(requests.run(requests.mark_going(_table(), key(target_id))))
     except ConditionFailedError:
         raise NotFoundError("Not found.") from None
 

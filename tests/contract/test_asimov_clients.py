@@ -60,7 +60,7 @@ def test_the_python_client_of_the_document_runs(address: str) -> None:
 def test_the_javascript_client_of_the_document_runs(address: str) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("Node.js is not installed")
+        pytest.skip("Node.js is not installed")  # the program runs in nothing else; no requirement of ours brings it
     program = _program("javascript", "fetch(", address)
     # console.log prints objects in Node's own way; JSON can be compared
     program = f"console.log = (value) => process.stdout.write(JSON.stringify(value) + '\\n');\n{program}"

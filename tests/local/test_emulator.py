@@ -137,6 +137,7 @@ def is_installed() -> bool:
     return True
 
 
+# `make test` alone does not install the embedded AWS; .ci/run does, so there this always runs
 @pytest.mark.slow
 @pytest.mark.skipif(not is_installed(), reason="needs the embedded AWS: make .venv-aws")
 def test_a_kill_loses_only_what_was_written_in_the_last_two_seconds(tmp_path: Path) -> None:
