@@ -48,7 +48,8 @@ requirements: ## Pin the newest releases that the requirements-*.in files allow
 	$(PYTHON) -m venv build/pip-tools
 	build/pip-tools/bin/python -m pip install -qq --disable-pip-version-check pip-tools==7.6.2
 	$(COMPILE) --upgrade --output-file requirements.txt requirements.in
-	$(COMPILE) --upgrade --output-file requirements-jobs.txt requirements-jobs.in
+	$(COMPILE) --upgrade --output-file requirements-timelapse.txt requirements-timelapse.in
+	$(COMPILE) --upgrade --output-file requirements-pipeline.txt requirements-pipeline.in
 	$(COMPILE) --upgrade --output-file requirements-dev.txt requirements-dev.in
 	$(COMPILE) --upgrade --output-file requirements-aws.txt requirements-aws.in
 

@@ -67,6 +67,9 @@ class Settings(BaseModel):
     job_reserve_s: float = Field(
         20, ge=0, description="Seconds before the end of a function's time at which a run stops in order."
     )
+    job_handover_s: float = Field(
+        60, ge=0, description="Seconds before the end of a function's time at which a run is handed over to another."
+    )
     job_resend_after_s: float = Field(
         900, gt=0, description="Seconds after which a waiting process gets a new message."
     )
@@ -74,6 +77,14 @@ class Settings(BaseModel):
         6_000_000_000,
         gt=0,
         description="Room for input files in the job's temporary folder; beyond it the oldest are dropped.",
+    )
+
+    # Pictures and archives made on request
+    rendition_queue: str = Field(
+        "sidereal-renditions", description="SQS queue (name or URL) of thumbnails and archives."
+    )
+    rendition_wait_s: float = Field(
+        5, ge=0, le=20, description="Seconds for which a request waits for a thumbnail or an archive to be made."
     )
 
     # Timelapse

@@ -1,4 +1,4 @@
-"""Builds the layer that only the job functions carry: the wheels of requirements-jobs.txt for Lambda's system, zipped.
+"""Builds the layer that only the job functions carry: the wheels of requirements-timelapse.txt for Lambda's system, zipped.
 
 Usage: `python -m local.layer build/package/jobs-layer.zip`.
 """
@@ -36,7 +36,7 @@ def build(target: Path) -> float:
             [
                 *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"),
                 *("--no-deps", "--only-binary=:all:", "--python-version", version, "--target", str(root), *wanted),
-                *("-r", str(PROJECT / "requirements-jobs.txt")),
+                *("-r", str(PROJECT / "requirements-timelapse.txt")),
             ],
             check=True,
         )

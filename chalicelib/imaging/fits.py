@@ -3,7 +3,7 @@
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fitsio.fitslib import FITS
 
 from chalicelib.imaging.dates import find_observation_time
-from chalicelib.imaging.headers import BLOCK_BYTES, DamagedFileError, FrameError, Hdu, padded, walk_hdus
+from chalicelib.imaging.headers import BLOCK_BYTES, DamagedFileError, FrameError, Hdu, Value, padded, walk_hdus
 from chalicelib.imaging.tiles import check_gzip_tiles, mark_blanks
 
 NO_DATE = "could not find observation date in FITS header 'DATE-OBS'"
@@ -56,6 +56,8 @@ class FrameHeader:
         The header of that HDU.
     gzipped : bool
         Whether the whole file is gzip data, whatever its name.
+    keywords : mapping of str to str, int, float or bool
+        What the header says of time, instrument and coordinates: that of the image, else that of the primary HDU.
     """
 
     name: str
@@ -66,6 +68,7 @@ class FrameHeader:
     bitpix: int
     image: Hdu
     gzipped: bool
+    keywords: Mapping[str, Value]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,7 +112,17 @@ def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
             if time is None:
                 raise FrameError(shown, NO_DATE)
             planes = int(np.prod(axes[2:], dtype=np.int64))
-            return FrameHeader(shown, time, axes[0], axes[1], planes, image.bitpix, image, gzipped)
+            return FrameHeader(
+                shown,
+                time,
+                axes[0],
+                axes[1],
+                planes,
+                image.bitpix,
+                image,
+                gzipped,
+                {**hdus[0].keywords, **image.keywords},
+            )
     except DamagedFileError as error:
         raise FrameError(shown, str(error)) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

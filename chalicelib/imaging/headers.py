@@ -22,8 +22,23 @@ _STRUCTURE = (
     *("SIMPLE", "XTENSION", "EXTNAME", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"),
     *("TFIELDS", "THEAP", "ZIMAGE", "ZCMPTYPE", "ZBITPIX", "ZNAXIS"),
 )
-_WANTED = {keyword.ljust(8).encode() for keyword in (*_STRUCTURE, *DATE_KEYWORDS)}
-_NUMBERED = re.compile(rb"(?:Z?NAXIS|ZTILE|TTYPE|TFORM)[1-9]\d{0,2} *$")
+OBSERVATION_KEYWORDS = (
+    *("OBJECT", "FILTER", "FILTER1", "FILTERS", "INSTRUME", "TELESCOP", "SITEID", "RA", "DEC", "OBJCTRA", "OBJCTDEC"),
+    *("EXPTIME", "EXPOSURE", "GAIN", "EGAIN", "RDNOISE", "SATURATE", "MAXLIN", "AIRMASS", "XBINNING", "YBINNING"),
+    *("LATITUDE", "LONGITUD", "HEIGHT", "SITELAT", "SITELONG", "SITEELEV", "LAT-OBS", "LONG-OBS", "ALT-OBS"),
+    *("PIXSCALE", "SCALE", "IM_SCALE", "SECPIX"),
+)
+"""What the header says of the instrument and the sky, apart from the time; kept as it stands."""
+
+_WCS_KEYWORDS = ("RADESYS", "RADECSYS", "EQUINOX", "LONPOLE", "LATPOLE", "WCSAXES", "A_ORDER", "B_ORDER")
+_WANTED = {
+    keyword.ljust(8).encode() for keyword in (*_STRUCTURE, *DATE_KEYWORDS, *OBSERVATION_KEYWORDS, *_WCS_KEYWORDS)
+}
+_NUMBERED = re.compile(
+    rb"(?:(?:Z?NAXIS|ZTILE|TTYPE|TFORM)[1-9]\d{0,2}"
+    # coordinates of the first two axes (FITS standard 4.0, section 8), with distortions in the SIP convention
+    rb"|(?:CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[12]|(?:CD|PC)[12]_[12]|[AB]_\d_\d) *$"
+)
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -57,7 +72,7 @@ class Hdu:
     index : int
         0 for the primary HDU.
     keywords : mapping of str to str, int, float or bool
-        The structural keywords and those that tell the time of the observation; the others are not kept.
+        The keywords of structure, time, instrument and coordinates; the others are not kept.
     data_start : int
         Offset of the first data byte in the (uncompressed) file.
     data_bytes : int

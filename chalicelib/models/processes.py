@@ -53,6 +53,7 @@ class Process:
     created: str
     status: str = ProcessStatus.PENDING
     flags: dict[str, bool] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     product_ids: tuple[int, ...] = ()
     user: str = ""
     terminal_timestamp: str | None = None

@@ -7,7 +7,9 @@ This module imports nothing heavy: the API reads `flags` and `allowed_suffixes` 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 
 class AsyncError(Exception):
@@ -18,31 +20,59 @@ class InputGoneError(AsyncError):
     """Raised when an input file that is asked for has been deleted meanwhile."""
 
 
+class HandOver(Exception):  # noqa: N818 - not an error: the run goes on elsewhere
+    """Raised by `PipelineProcess.hand_over`: another run is to go on from here.
+
+    Parameters
+    ----------
+    state : mapping
+        What the next run needs to know; JSON.
+    files : sequence of Path
+        Files that the next run needs; they lie in the `tmpdir`.
+    """
+
+    def __init__(self, state: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
+        super().__init__("the run is handed over")
+        self.state = dict(state)
+        self.files = tuple(files)
+
+
+class Checkpoint(Protocol):
+    """What an earlier run of the same process handed over."""
+
+    state: Mapping[str, Any]
+
+    def path(self, name: str) -> Path:
+        """Return the local copy of a file that was handed over, by its name; fetched on first use."""
+        ...
+
+
 class DataProduct:
     """Marks an output that is kept as a data product."""
 
 
 class ReducedDatum:
-    """Marks an output that is measured values; runs refuse it: so far only data products are kept."""
+    """Marks an output that is measured values, kept as reduced data of the target."""
 
 
 @dataclass(frozen=True)
 class PipelineOutput:
-    """One file that a pipeline has made.
+    """One file that a pipeline has made, or values that it has measured.
 
     Parameters
     ----------
     path : path
-        The file; it lies in the `tmpdir` that `do_pipeline` was given.
+        The file; it lies in the `tmpdir` that `do_pipeline` was given. Not used for reduced data.
     output_type : type
         `DataProduct` or `ReducedDatum`.
     data_product_type : str
         The kind of product, ``"timelapse"``, ``"plot"``, ...; ``""`` for none.
     data : object
-        What goes with the file: for a timelapse ``{"frames": 71}``.
+        What goes with the file: for a timelapse ``{"frames": 71}``. For reduced data one point, or a sequence of them:
+        ``(mjd, magnitude, error, input file name)``, MJD in UTC; a fifth member may hold further values by name.
     """
 
-    path: str | Path
+    path: str | Path | None
     output_type: type = DataProduct
     data_product_type: str = ""
     data: Any = None
@@ -86,6 +116,10 @@ class Reporter(Protocol):
         """Set the status word shown while the run lasts."""
         ...
 
+    def is_time_short(self) -> bool:
+        """Say whether what is left of the time should be used to hand over."""
+        ...
+
 
 class InputFiles(Sequence[Any]):
     """The inputs of a run in the order in which they were named; `all()` as tom_education's authors write it."""
@@ -114,10 +148,20 @@ class InputFiles(Sequence[Any]):
 Output = PipelineOutput | tuple[Any, ...]
 
 
+class PipelineOptions(BaseModel):
+    """Base of the options of a pipeline: one field each, with its default, limits and a description.
+
+    What a caller gives is checked strictly: ``"10"`` is no number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
+
+
 class PipelineProcess:
     """Base of every pipeline.
 
-    A subclass sets `short_name`, and `allowed_suffixes` and `flags` where it has any, and writes `do_pipeline`.
+    A subclass sets `short_name`, and `allowed_suffixes`, `flags` and `options_model` where it has any, and writes
+    `do_pipeline`.
 
     Parameters
     ----------
@@ -129,15 +173,17 @@ class PipelineProcess:
         Takes log lines, progress and status words.
     identifier : str
         The identifier of the process; outputs are named after it.
-    options : mapping, optional
-        Values in place of those in `default_options`.
+    options : PipelineOptions, optional
+        An instance of `options_model`; its defaults where it is left out.
+    checkpoint : Checkpoint, optional
+        What an earlier run of the same process handed over.
     """
 
     short_name: ClassVar[str] = "pipeline"
     runs_on: ClassVar[str] = "pipeline"  # the queue whose function runs it: "timelapse" or "pipeline"
     allowed_suffixes: ClassVar[Sequence[str] | None] = None
     flags: ClassVar[Mapping[str, Mapping[str, Any]] | None] = None
-    default_options: ClassVar[Mapping[str, Any]] = {}
+    options_model: ClassVar[type[PipelineOptions]] = PipelineOptions
 
     def __init__(
         self,
@@ -145,12 +191,14 @@ class PipelineProcess:
         input_files: Iterable[InputFile],
         reporter: Reporter,
         identifier: str = "",
-        options: Mapping[str, Any] | None = None,
+        options: PipelineOptions | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.target = target
         self.input_files = InputFiles(input_files)
         self.identifier = identifier
-        self.options = {**self.default_options, **(options or {})}
+        self.options: Any = self.options_model() if options is None else options
+        self.checkpoint = checkpoint
         self._reporter = reporter
 
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
@@ -214,6 +262,22 @@ class PipelineProcess:
     def update_status(self, status: str) -> None:
         """Set the status word that users see while the pipeline runs."""
         self._reporter.update_status(status)
+
+    def is_time_short(self) -> bool:
+        """Say whether the function's time is nearly up, so that the run had better be handed over."""
+        return self._reporter.is_time_short()
+
+    def hand_over(self, state: Mapping[str, Any], files: Sequence[Path] = ()) -> NoReturn:
+        """End this run; another one begins with what is given here in its `checkpoint`.
+
+        Parameters
+        ----------
+        state : mapping
+            What it needs to know; JSON, at most 100 KB.
+        files : sequence of Path
+            Files that it needs, in the `tmpdir`, each with a name of its own.
+        """
+        raise HandOver(state, files)
 
 
 def as_output(output: Output) -> PipelineOutput:

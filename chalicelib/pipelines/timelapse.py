@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
 
 from chalicelib.pipelines.base import (
     AsyncError,
@@ -16,6 +18,7 @@ from chalicelib.pipelines.base import (
     InputFile,
     InputGoneError,
     Output,
+    PipelineOptions,
     PipelineOutput,
     PipelineProcess,
 )
@@ -33,6 +36,15 @@ _WRONG_SIZE = "its size differs"
 _GONE = "it has been deleted meanwhile"
 
 
+class TimelapseOptions(PipelineOptions):
+    """How a timelapse looks; a deployment sets its defaults by `TIMELAPSE_FORMAT` and so on."""
+
+    format: Literal["gif"] = Field("gif", description="Format of the film")
+    fps: float = Field(10, gt=0, le=60, title="FPS", description="Frames per second")
+    size: int = Field(500, ge=16, le=4096, description="Longest side, pixels; frames are never enlarged")
+    crop_scale: float = Field(0.5, gt=0, le=1, description="Fraction of each side that the flag `crop` keeps")
+
+
 class TimelapsePipeline(PipelineProcess):
     """Make an animated gif of the frames of a target, oldest first.
 
@@ -43,7 +55,8 @@ class TimelapsePipeline(PipelineProcess):
     short_name = "tl"
     runs_on = "timelapse"
     allowed_suffixes = (".fits", ".fz", ".fits.gz")
-    default_options: ClassVar = {"format": "gif", "fps": 10.0, "size": 500, "crop_scale": 0.5}
+    options_model = TimelapseOptions
+    options: TimelapseOptions
     flags: ClassVar = {
         "crop": {"default": False, "long_name": "Keep only the central part"},
     }
@@ -64,23 +77,20 @@ class TimelapsePipeline(PipelineProcess):
         Raises
         ------
         AsyncError
-            If the frame rate is not above 0 or fewer than two frames can be used.
+            If fewer than two frames can be used.
         """
         from chalicelib.imaging.gif import GifWriter, grey_palette
         from chalicelib.imaging.headers import FrameError
         from chalicelib.imaging.memory import keep_freed_memory
         from chalicelib.imaging.stretch import LEVELS
 
-        fps = self.options["fps"]
-        if not fps > 0:
-            raise AsyncError(f"Invalid FPS {fps:g}")
         self._left_out: list[tuple[str, str]] = []
         self.log("Sorting frames")
         frames = self._sort_frames()
         self._require_frames(len(frames))
         keep_freed_memory()
-        film = Path(tmpdir) / f"t.{self.options['format']}"
-        with GifWriter(film, fps, grey_palette(LEVELS)) as writer:
+        film = Path(tmpdir) / f"t.{self.options.format}"
+        with GifWriter(film, self.options.fps, grey_palette(LEVELS)) as writer:
             for number, (file, header) in enumerate(frames, start=1):
                 self.log(f"Processing frame {number}/{len(frames)}")
                 try:
@@ -139,11 +149,11 @@ class TimelapsePipeline(PipelineProcess):
         if header.planes > 1:
             self.log(f"Using the first of {header.planes} planes of '{file.name}'")
         if crop:
-            (top, bottom), (left, right) = (crop_bounds(n, self.options["crop_scale"]) for n in pixels.shape)
+            (top, bottom), (left, right) = (crop_bounds(n, self.options.crop_scale) for n in pixels.shape)
             if top == bottom or left == right:
                 raise FrameError(file.name, "nothing is left of it after cropping")
             pixels = pixels[top:bottom, left:right]
-        small = shrink(pixels, self.options["size"])
+        small = shrink(pixels, self.options.size)
         indices = apply_stretch(small, measure_stretch(small))
         if not indices.any():
             self.log(f"Frame '{file.name}' is blank")

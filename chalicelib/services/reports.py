@@ -94,6 +94,10 @@ class RunReporter:
         self.flush()
         process_moves.set_status(self._process, self._token, status)
 
+    def is_time_short(self) -> bool:
+        """Say whether what is left of the function's time should be used to hand over."""
+        return self._time_left_s() < get_settings().job_handover_s
+
     def flush(self) -> None:
         """Send what is waiting, and make sure that the claim still stands."""
         with self._lock:

@@ -3,34 +3,30 @@
 import math
 import tempfile
 import uuid
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from chalicelib import clock
 from chalicelib.errors import (
     ClaimLostError,
-    InvalidInputError,
     NotFoundError,
     ProcessBusyError,
     ProcessEndedError,
     ProcessExhaustedError,
 )
-from chalicelib.models.data_products import DataProduct, Group
 from chalicelib.models.processes import Process
 from chalicelib.observability import logger
 from chalicelib.pipelines import base
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.services.inputs import stored_inputs
-from chalicelib.services.processes import delete_product, discard_outputs, give_up_process
+from chalicelib.services.processes import discard_outputs, give_up_process
+from chalicelib.services.publishing import publish
 from chalicelib.services.reports import RunReporter
 from chalicelib.settings import get_settings
-from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, targets
-
-TIMELAPSE = "timelapse"
-MAX_OUTPUTS = 80
-"""Of one run: each may add an entry to the transaction that ends it, which has room for 100 actions."""
+from chalicelib.storage import artefacts, data_products, process_moves, processes, targets
 
 
 def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math.inf) -> None:
@@ -88,7 +84,7 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
                 reporter.log(_opening(process))
             outputs = _pipeline(process, Path(folder), reporter).run(scratch, process.flags)
             reporter.flush()
-            _publish(process, token, outputs)
+            publish(process, token, outputs)
         except base.AsyncError as error:
             reporter.flush()
             process_moves.fail(process, clock.to_text(clock.now()), str(error), token)
@@ -118,89 +114,28 @@ def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.Pip
         stored_inputs(inputs, folder / "inputs", get_settings().job_disk_bytes),
         reporter,
         process.identifier,
-        _options(name, pipeline),
+        _options(name, pipeline, process.options),
     )
 
 
-def _options(name: str, pipeline: type[base.PipelineProcess]) -> dict[str, Any]:
-    """Return the options that settings set: `TIMELAPSE_FPS` is the option `fps` of the pipeline `Timelapse`."""
+def _options(name: str, pipeline: type[base.PipelineProcess], given: Mapping[str, Any]) -> base.PipelineOptions:
+    """Return the options of a run: what its caller gave, else what settings set, else the pipeline's defaults.
+
+    `TIMELAPSE_FPS` is the setting of the option `fps` of the pipeline `Timelapse`.
+    """
     settings = get_settings()
-    named = {option: f"{name.lower()}_{option}" for option in pipeline.default_options}
-    return {option: getattr(settings, setting) for option, setting in named.items() if hasattr(settings, setting)}
-
-
-def _publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]) -> None:
-    """Keep the outputs, and then end the process: who sees `created` sees the outputs, too."""
-    if any(output.output_type is not base.DataProduct for output in outputs):
-        raise base.AsyncError("A pipeline's outputs must be data products")
-    if len(outputs) > MAX_OUTPUTS:
-        raise base.AsyncError(f"The pipeline made {len(outputs)} outputs; at most {MAX_OUTPUTS} can be kept")
-    files = {f"{process.identifier}_{Path(output.path).name}": output for output in outputs}
-    if len(files) < len(outputs):
-        names = Counter(Path(output.path).name for output in outputs)
-        raise base.AsyncError(f"The pipeline made more than one output named '{names.most_common(1)[0][0]}'")
-    ended = clock.to_text(clock.now())
-    if not files:
-        process_moves.succeed(process, token, ended, None, [])
-        return
-    ids = dict(zip(files, data_products.next_ids(len(files)), strict=True))
-    ids, group_id = process_moves.reserve_outputs(process, token, ids, groups.next_id())
-    _delete_outputs_of_earlier_attempts([each for name, each in ids.items() if name not in files])
-    group = Group(group_id, f"{process.identifier}_outputs", ended)
-    cards = []
-    for name, output in files.items():
-        product = _product(process, ids[name], name, output, group_id, ended)
-        artefacts.put_file(product.key, Path(output.path))
-        try:
-            data_products.publish_output(product, process_moves.holds_claim(process.id, token))
-        except InvalidInputError as error:
-            raise base.AsyncError(f"Output '{name}' could not be kept: {error}") from None
-        if product.timelapse_card:
-            cards.append(
-                processes.put_timelapse_card(process.target_id, product.timelapse_card, _entry(product, output, ended))
-            )
-    process_moves.succeed(process, token, ended, group, cards)
-    if process.attempt > 1:
-        current = f"processes/{process.id}/{process.attempt}/"
-        stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
-        artefacts.delete(stale)
-
-
-def _delete_outputs_of_earlier_attempts(product_ids: Sequence[int]) -> None:
-    """Delete what an attempt that died had kept and this one has not made again."""
-    for product in data_products.get_many(product_ids).values():
-        delete_product(product)
-
-
-def _product(
-    process: Process, product_id: int, name: str, output: base.PipelineOutput, group_id: int, ended: str
-) -> DataProduct:
-    is_timelapse = output.data_product_type == TIMELAPSE
-    return DataProduct(
-        id=product_id,
-        target_id=process.target_id,
-        name=name,
-        data_product_type=output.data_product_type,
-        size=Path(output.path).stat().st_size,
-        key=artefacts.output_key(process.id, process.attempt, name),
-        folder=process.target_folder,
-        created=ended,
-        groups=(group_id,),
-        process_id=process.id,
-        timelapse_card=processes.timelapse_card(ended, product_id) if is_timelapse else None,
-    )
-
-
-def _entry(product: DataProduct, output: base.PipelineOutput, ended: str) -> dict[str, Any]:
-    data = output.data if isinstance(output.data, dict) else {}
-    return {
-        "name": product.name,
-        "format": Path(product.name).suffix.lstrip("."),
-        "url": product.url,
-        "created": ended,
-        "frames": int(data.get("frames", 0)),
-        "product_id": product.id,
-    }
+    named = {option: f"{name.lower()}_{option}" for option in pipeline.options_model.model_fields}
+    deployed = {option: getattr(settings, setting) for option, setting in named.items() if hasattr(settings, setting)}
+    try:
+        return pipeline.options_model.model_validate({**deployed, **given})
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False)[0]
+        field = pipeline.options_model.model_fields.get(str(fault["loc"][0]))
+        option = (field and field.title) or fault["loc"][0]
+        value = fault["input"]
+        raise base.AsyncError(
+            f"Invalid {option} {value:g}" if isinstance(value, float) else f"Invalid {option} {value}"
+        ) from None
 
 
 def _clean_up_after_loss(process: Process) -> None:

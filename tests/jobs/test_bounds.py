@@ -63,9 +63,12 @@ def test_a_run_with_too_many_outputs_fails_in_words(jobs: Jobs) -> None:
     assert jobs.get(process)["failure_message"] == "The pipeline made 81 outputs; at most 80 can be kept"
 
 
-def test_settings_become_the_options_of_the_pipeline_they_name(monkeypatch: pytest.MonkeyPatch, jobs: Jobs) -> None:
-    monkeypatch.setenv("TIMELAPSE_FPS", "0")
+@pytest.mark.parametrize("fps", ["0", "-2", "-0.5"])
+def test_settings_become_the_options_of_the_pipeline_they_name(
+    monkeypatch: pytest.MonkeyPatch, jobs: Jobs, fps: str
+) -> None:
+    monkeypatch.setenv("TIMELAPSE_FPS", fps)
     get_settings.cache_clear()
     process = jobs.submit("Timelapse")
     run_process(process)
-    assert jobs.get(process)["failure_message"] == "Invalid FPS 0"
+    assert jobs.get(process)["failure_message"] == f"Invalid FPS {fps}"
