@@ -1,0 +1,83 @@
+"""Films in a real browser: what Chromium shows of them is what was written."""
+
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from chalicelib.imaging.film import open_film
+from chalicelib.imaging.gif import grey_palette
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FRAMES = 12
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="films cannot be played without Chromium on this machine")
+
+PLAY = """
+async ([name, time]) => {
+    const video = document.createElement('video');
+    video.muted = true;
+    // a blob can be sought in; this server does not answer requests for ranges
+    video.src = URL.createObjectURL(await (await fetch(name)).blob());
+    document.body.append(video);
+    await new Promise((resolve, reject) => {
+        video.onloadeddata = resolve;
+        video.onerror = () => reject(new Error(video.error.message));
+    });
+    await video.play();
+    video.pause();
+    await new Promise(resolve => { video.onseeked = resolve; video.currentTime = time; });
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0);
+    const pixel = (x, y) => [...context.getImageData(x, y, 1, 1).data].slice(0, 3);
+    return {
+        ready: video.readyState, duration: video.duration, size: [video.videoWidth, video.videoHeight],
+        left: pixel(10, 20), right: pixel(video.videoWidth - 10, 20),
+    };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Serve a folder on the loopback interface; yield the folder and a page of a browser that looks at it."""
+    from playwright.sync_api import sync_playwright
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            """Keep the tests' output free of requests."""
+
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "index.html").write_text("<!doctype html><title>films</title>")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            yield folder, page
+            browser.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("fps", [0.5, 10, 29.97])
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_a_film_plays_in_chromium_with_its_size_its_duration_and_its_greys(site, kind, fps):
+    folder, page = site
+    name = f"{fps}.{kind}"
+    with open_film(folder / name, kind, fps, grey_palette(128)) as film:
+        for number in range(FRAMES):
+            frame = np.full((47, 63), 8 * number, dtype=np.uint8)
+            frame[:, 40:] = 127
+            film.add(frame)
+    shown = page.evaluate(PLAY, [name, 6.5 / fps])
+    assert shown["ready"] >= 2
+    assert shown["size"] == [64, 48]
+    assert shown["duration"] == pytest.approx(FRAMES / fps, abs=1 / fps)
+    assert shown["left"] == pytest.approx([round(8 * 6 * 255 / 127)] * 3, abs=4)
+    assert shown["right"] == pytest.approx([255] * 3, abs=2)
