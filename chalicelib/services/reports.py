@@ -18,11 +18,19 @@ from chalicelib.storage.schema import JOB_TIMEOUT_S
 FLUSH_AFTER_S = 0.5
 """Log lines and progress are sent together, at most so often; each sending also extends the lease."""
 
+STEPS_UNCHECKED = 2
+"""A run looks at least at every second step whether it was cancelled: a step may be long, or a thousand may be a second."""
+
 MAX_LOG_BYTES = 1_000_000
 """A log longer than this is cut: it is answered whole."""
 
 CHUNK = 90_000
 """Characters of an item of the log: DynamoDB takes 400 KB, and a character has up to four bytes."""
+
+
+def took_too_long(process: Process) -> str:
+    """Return the message of a run that cannot be done in the time that a function has."""
+    return f"{process.pipeline} took longer than {JOB_TIMEOUT_S // 60} mins to create"
 
 
 class RunReporter:
@@ -47,6 +55,7 @@ class RunReporter:
         self._bytes = 0
         self._done, self._total = process.done, process.total
         self._sent_at = 0.0
+        self._steps = 0
         self._lost: ClaimLostError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
@@ -75,11 +84,24 @@ class RunReporter:
                 )
             self._send_if_due()
 
+    @property
+    def done(self) -> int:
+        """How far the run is, in the steps of its pipeline."""
+        return self._done
+
+    @property
+    def total(self) -> int:
+        """How many steps there are."""
+        return self._total
+
     def progress(self, done: int, total: int) -> None:
-        """Set how far the run is."""
+        """Set how far the run is; a cancelled run stops here, at most one step late."""
         with self._lock:
             self._done, self._total = done, total
+            self._steps += 1
             self._send_if_due()
+            if self._steps >= STEPS_UNCHECKED:
+                self._confirm_claim()
 
     def update_status(self, status: str) -> None:
         """Set the status word at once.
@@ -107,8 +129,7 @@ class RunReporter:
     def _send_if_due(self) -> None:
         self._raise_if_lost()
         if self._time_left_s() < get_settings().job_reserve_s:
-            minutes = JOB_TIMEOUT_S // 60
-            raise AsyncError(f"{self._process.pipeline} took longer than {minutes} mins to create")
+            raise AsyncError(took_too_long(self._process))
         if time.monotonic() - self._sent_at >= FLUSH_AFTER_S:
             self._send()
 
@@ -122,12 +143,20 @@ class RunReporter:
             except ClaimLostError as error:
                 self._lost = error
                 raise
-            self._sent_at = time.monotonic()
+            self._sent_at, self._steps = time.monotonic(), 0
             if entry:
                 self._index += 1
             self._lines = [text[CHUNK:]] if len(text) > CHUNK else []
             if not self._lines:
                 return
+
+    def _confirm_claim(self) -> None:
+        try:
+            process_moves.confirm_claim(self._process.id, self._token)
+        except ClaimLostError as error:
+            self._lost = error
+            raise
+        self._steps = 0
 
     def _raise_if_lost(self) -> None:
         if self._lost is not None:

@@ -1,4 +1,4 @@
-"""The moves of a process: claim, report, end, give back, begin again.
+"""The moves of a process: claim, report, hand over, end, give back, begin again.
 
 Every move of a running process has the condition that the caller's claim still stands, so that a worker that was thought
 dead, or whose process was cancelled, can no longer change anything.
@@ -19,9 +19,13 @@ from chalicelib.models.data_products import Group
 from chalicelib.models.processes import MAX_FAILURE_MESSAGE, Process
 from chalicelib.settings import get_settings
 from chalicelib.states import ProcessStatus
-from chalicelib.storage import groups, processes, requests
+from chalicelib.storage import checkpoints, groups, processes, requests
+from chalicelib.storage.checkpoints import StoredCheckpoint
 from chalicelib.storage.convert import number
 from chalicelib.storage.requests import ConditionFailedError, Write
+
+NOT_SENT = 0.0
+"""When a process was last sent to its queue, where that is still to be done: the sweeper finds it at once."""
 
 _HOLDS_CLAIM = "#claim = :claim AND attribute_not_exists(#ended)"
 _CLAIM_NAMES = {"#claim": "claim", "#ended": "terminal_timestamp"}
@@ -103,6 +107,47 @@ def report(
     _fenced([extend, requests.put(_table(), processes.log_key(process_id, attempt, index), {"text": text})])
 
 
+def confirm_claim(process_id: int, token: str) -> None:
+    """Make sure that a claim still stands. One consistent GetItem of two attributes.
+
+    Raises
+    ------
+    ClaimLostError
+        If it does not.
+    """
+    item = requests.get(_table(), processes.key(process_id), projection=_CLAIM_NAMES)
+    if item is None or item.get("claim") != token or "terminal_timestamp" in item:
+        raise ClaimLostError("the claim on the process no longer stands")
+
+
+def hand_over(process: Process, token: str, checkpoint: StoredCheckpoint, done: int, total: int) -> None:
+    """Keep a checkpoint and give the process back for its next run, which is no try of its own. One transaction.
+
+    The claim ends with it: nothing that this worker still sends may extend the lease.
+
+    Raises
+    ------
+    ClaimLostError
+        If the claim no longer stands.
+    """
+    write = _claimed_update(
+        process.id,
+        token,
+        "SET #tries = :none, #sent = :not_sent, #done = :done, #total = :total"
+        " REMOVE #until, #claim ADD #handovers :one",
+        {
+            "#tries": "tries",
+            "#sent": "enqueued_at",
+            "#done": "done",
+            "#total": "total",
+            "#until": "claimed_until",
+            "#handovers": "handovers",
+        },
+        {":none": 0, ":one": 1, ":not_sent": number(NOT_SENT), ":done": done, ":total": total},
+    )
+    _fenced([write, checkpoints.put(checkpoint)])
+
+
 def set_status(process: Process, token: str, status: str) -> None:
     """Set the status word of a running process. One transaction with its card.
 
@@ -180,6 +225,7 @@ def succeed(process: Process, token: str, ended: str, group: Group | None, cards
             values={":claim": token, **_valuing(on_record)},
         ),
         _card_update(process, values),
+        checkpoints.drop(process.id),
         *cards,
     ]
     if group is None:
@@ -234,7 +280,7 @@ def fail(process: Process, ended: str, message: str, token: str | None = None, n
         values=bound,
     )
     try:
-        requests.transact([write, _card_update(process, values)])
+        requests.transact([write, _card_update(process, values), checkpoints.drop(process.id)])
     except ConditionFailedError as error:
         if token is not None:
             raise ClaimLostError("the claim on the process no longer stands") from None
@@ -278,6 +324,7 @@ def restart(process: Process, enqueued_at: float) -> Process:
     values = {
         "status": ProcessStatus.PENDING.value,
         "tries": 0,
+        "handovers": 0,
         "done": 0,
         "total": 0,
         "enqueued_at": number(enqueued_at),

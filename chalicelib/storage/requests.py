@@ -98,9 +98,18 @@ def mark_going(table: str, key: Key) -> Write:
     return update(table, key, "SET #gone = :true", "attribute_exists(pk)", names=_GONE, values={":true": True})
 
 
-def get(table: str, key: Key) -> dict[str, Any] | None:
-    """Return the item under `key`, or None. One consistent GetItem."""
-    item = dynamodb().get_item(TableName=table, Key=to_item(key), ConsistentRead=True).get("Item")
+def get(table: str, key: Key, *, projection: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+    """Return the item under `key`, or None. One consistent GetItem.
+
+    Parameters
+    ----------
+    projection : mapping, optional
+        Placeholder -> attribute, when only these are wanted; an item that has none of them counts as none.
+    """
+    arguments: dict[str, Any] = {"TableName": table, "Key": to_item(key), "ConsistentRead": True}
+    if projection:
+        arguments |= {"ProjectionExpression": ", ".join(projection), "ExpressionAttributeNames": dict(projection)}
+    item = dynamodb().get_item(**arguments).get("Item")
     return from_item(item) if item else None
 
 

@@ -1,0 +1,84 @@
+"""What a run handed over to the next: `pk=PROCESS#<id>, sk=CHECKPOINT`, and files beside the outputs of its attempt.
+
+An item of its own: the record of the process is written with every report, and an index holds a copy of it.
+"""
+
+from dataclasses import dataclass
+
+from chalicelib.settings import get_settings
+from chalicelib.storage import artefacts, requests
+from chalicelib.storage.requests import Key, Write
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """What one attempt handed over.
+
+    Parameters
+    ----------
+    attempt : int
+        Which one.
+    state : str
+        What the next run needs to know, as JSON text.
+    files : tuple of str
+        Names of the files that it needs.
+    done : int
+        How far the run had come, in the steps of its pipeline.
+    """
+
+    process_id: int
+    attempt: int
+    state: str
+    files: tuple[str, ...] = ()
+    done: int = 0
+
+    def file_key(self, name: str) -> str:
+        """Return where a file lies in the bucket."""
+        return f"{folder(self.process_id, self.attempt)}{name}"
+
+    def has_all_files(self) -> bool:
+        """Say whether all files are still there. One ListObjects, none where there are no files."""
+        if not self.files:
+            return True
+        there = set(artefacts.list_keys(folder(self.process_id, self.attempt)))
+        return {self.file_key(name) for name in self.files} <= there
+
+
+def folder(process_id: int, attempt: int) -> str:
+    """Return the prefix of the files that an attempt handed over; it lies in the folder of the attempt's outputs."""
+    return f"processes/{process_id}/{attempt}/checkpoint/"
+
+
+def find(process_id: int) -> StoredCheckpoint | None:
+    """Return what was handed over last, if anything. One GetItem."""
+    item = requests.get(get_settings().telescope_table, _key(process_id))
+    if item is None:
+        return None
+    return StoredCheckpoint(process_id, item["attempt"], item["state"], tuple(item["files"]), item["done"])
+
+
+def put(checkpoint: StoredCheckpoint) -> Write:
+    """Describe keeping a checkpoint in place of the one before."""
+    item = {
+        "attempt": checkpoint.attempt,
+        "state": checkpoint.state,
+        "files": list(checkpoint.files),
+        "done": checkpoint.done,
+    }
+    return requests.put(get_settings().telescope_table, _key(checkpoint.process_id), item)
+
+
+def drop(process_id: int) -> Write:
+    """Describe forgetting what was handed over, if anything was."""
+    return requests.delete(get_settings().telescope_table, _key(process_id))
+
+
+def remove_older_files(checkpoint: StoredCheckpoint) -> None:
+    """Delete the files that earlier attempts handed over. One ListObjects, and one DeleteObjects where there are any."""
+    own = folder(checkpoint.process_id, checkpoint.attempt)
+    keys = artefacts.list_keys(f"processes/{checkpoint.process_id}/")
+    artefacts.delete([key for key in keys if key.split("/")[3] == "checkpoint" and not key.startswith(own)])
+
+
+def _key(process_id: int) -> Key:
+    return {"pk": f"PROCESS#{process_id}", "sk": "CHECKPOINT"}
