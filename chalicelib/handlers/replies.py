@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -93,21 +93,39 @@ class AsimovFamily(Family):
 class TelescopeFamily(Family):
     """`{"detail": ...}`, or `{field: [texts]}` where fields are wrong."""
 
+    FORMS = ("options",)
+    """Fields whose members are fields, too: `{"options": {"fps": [texts]}}`. Elsewhere the path stands in the text."""
+
     def message(self, text: str) -> dict[str, Any]:  # noqa: D102
         return {"detail": text}
 
     def error_body(self, error: errors.SiderealError) -> dict[str, Any]:  # noqa: D102
         if isinstance(error, errors.InvalidInputError):
-            texts: dict[str, list[str]] = {}
-            for wrong in error.fields:
-                name, *rest = wrong.loc or ("detail",)
-                where = f"{'.'.join(map(str, rest))}: " if rest else ""
-                texts.setdefault(str(name), []).append(where + wrong.msg)
-            return dict(texts)
+            return self._by_field(error.fields)
         if isinstance(error, errors.MalformedBodyError):
             text = str(error)
             return self.message(text if text.startswith("Multipart") else f"JSON parse error - {text}")
         return self.message(str(error))
+
+    def _by_field(self, wrong: Sequence[errors.FieldError]) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        for fault in wrong:
+            name, *path = map(str, fault.loc or ("detail",))
+            if name in self.FORMS:
+                body[name] = _with_fault(body.get(name), path, fault.msg)
+            else:
+                body.setdefault(name, []).append((f"{'.'.join(path)}: " if path else "") + fault.msg)
+        return body
+
+
+def _with_fault(told: Any, path: Sequence[str], msg: str) -> Any:
+    """Return what is told of a form and its members, with one fault more; `detail` is the form's own, beside members'."""
+    if path:
+        members = told if isinstance(told, dict) else {"detail": told} if told else {}
+        return {**members, path[0]: _with_fault(members.get(path[0]), path[1:], msg)}
+    if isinstance(told, dict):
+        return {**told, "detail": [*told.get("detail", []), msg]}
+    return [*(told or []), msg]
 
 
 ASIMOV = AsimovFamily()

@@ -11,6 +11,7 @@ from chalicelib.states import ProcessStatus, is_terminal
 
 MAX_FAILURE_MESSAGE = 255
 MAX_INPUTS = 2000
+MAX_OPTIONS_BYTES = 10_000
 
 
 class ProcessInput(BaseModel):
@@ -23,6 +24,7 @@ class ProcessInput(BaseModel):
     products: list[RecordId] | None = Field(None, max_length=MAX_INPUTS)
     group: RecordId | None = None
     flags: dict[Annotated[str, Field(max_length=100)], StrictBool] = Field(default={}, max_length=100)
+    options: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,16 @@ class Process:
 
     Parameters
     ----------
+    options : dict
+        What the caller gave of them; the others get their values when the process runs.
     attempt : int
         How often it was claimed by a worker, ever.
     tries : int
         How often since it was submitted or retried.
     released_attempt : int
         The last attempt that gave the process back in order.
+    handovers : int
+        How often a run handed over to the next since it was submitted or retried.
     done, total : int
         Progress in the steps of its pipeline.
     output_ids : dict
@@ -61,6 +67,7 @@ class Process:
     attempt: int = 0
     tries: int = 0
     released_attempt: int = 0
+    handovers: int = 0
     done: int = 0
     total: int = 0
     group_id: int | None = None
@@ -84,6 +91,7 @@ class Process:
             "target": self.target_id,
             "pipeline": self.pipeline,
             "flags": self.flags,
+            "options": self.options,
             "progress": {"done": self.done, "total": self.total},
             "status_url": f"/api/async/status/{self.target_id}/",
             "logs_url": f"/api/pipeline/logs/{self.id}/",

@@ -69,6 +69,26 @@ def validate_telescope(model: type[Model], body: dict[str, Any]) -> Model:
         raise InvalidInputError([_telescope_fault(fault) for fault in _faults(error)]) from None
 
 
+def telescope_faults(error: ValidationError, field: str, value: Any) -> list[FieldError]:
+    """Return what is wrong with the `value` of a `field` that has a model of its own, worded as by `validate_telescope`."""
+    faults = [{**fault, "loc": (field, *_existing(fault["loc"], value))} for fault in _faults(error)]
+    return [_telescope_fault(fault) for fault in faults]
+
+
+def _existing(path: Sequence[str | int], value: Any) -> tuple[str | int, ...]:
+    """Return a path as far as the value has it, and one step beyond: pydantic also names the members of a union."""
+    steps: list[str | int] = []
+    for step in path:
+        is_there = step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
+        if not (is_there or isinstance(value, (dict, list))):
+            break
+        steps.append(step)
+        if not is_there:
+            break
+        value = value[step]
+    return tuple(steps)
+
+
 def location(path: Sequence[str | int]) -> tuple[str | int, ...]:
     """Return the path to a field as it is told: a key that the caller made up may be absurdly long, and is cut."""
     return tuple(step[:_MAX_KEY_SHOWN] if isinstance(step, str) else step for step in path)

@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.errors import NotFoundError
 from chalicelib.observability import logger
 from chalicelib.pipelines.base import PipelineProcess
+from chalicelib.pipelines.options import describe_options
 from chalicelib.settings import get_settings
 
 
@@ -70,5 +71,6 @@ def describe(name: str, pipeline: type[PipelineProcess]) -> dict[str, Any]:
         "name": name,
         "short_name": pipeline.short_name,
         "flags": flags,
+        "options": describe_options(name, pipeline),
         "allowed_suffixes": None if suffixes is None else list(suffixes),
     }

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
 
 from chalicelib import clock
 from chalicelib.errors import (
@@ -15,12 +18,16 @@ from chalicelib.errors import (
     UnavailableError,
 )
 from chalicelib.models.data_products import DataProduct, segment_of
-from chalicelib.models.processes import MAX_INPUTS, Process, ProcessInput
+from chalicelib.models.processes import MAX_INPUTS, MAX_OPTIONS_BYTES, Process, ProcessInput
+from chalicelib.models.validation import telescope_faults
 from chalicelib.observability import logger
+from chalicelib.pipelines.base import PipelineProcess
+from chalicelib.pipelines.options import deployed_options, merge_options
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.settings import get_settings
 from chalicelib.states import ProcessStatus
 from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, queues, targets
+from chalicelib.storage.freeform import check_size, pack
 from chalicelib.storage.processes import IdentifierTakenError
 
 UNEXPECTED = "An unexpected error occurred"
@@ -34,7 +41,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
     Raises
     ------
     InvalidInputError
-        If the pipeline, a flag, the target, or an input does not exist.
+        If the pipeline, a flag, the target, or an input does not exist, or an option is not what the pipeline takes.
     UnavailableError
         If the queue does not take the message; the process is kept as failed.
     """
@@ -45,6 +52,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
     unknown = [flag for flag in given.flags if flag not in (pipeline.flags or {})]
     if unknown:
         raise InvalidInputError([FieldError(("flags",), f"Unknown flag '{flag}'.") for flag in unknown])
+    _check_options(name, pipeline, given.options)
     try:
         target = targets.get(given.target)
     except NotFoundError:
@@ -62,6 +70,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
         queue=pipeline.runs_on,
         created=clock.to_text(moment),
         flags=dict(given.flags),
+        options=dict(given.options),
         product_ids=tuple(product_ids),
         user=user,
     )
@@ -83,8 +92,9 @@ def cancel_process(process_id: int, user: str) -> Process:
         process_moves.fail(process, clock.to_text(clock.now()), f"Cancelled by {user}")
     except ProcessEndedError:
         raise ConflictError("The process has ended already.") from None
-    processes.append_note(process, f"Cancelled by {user}")
-    discard_outputs(process)  # those of a worker that died; one that lives removes its own
+    cancelled = processes.get(process_id)  # another attempt may have begun since it was read first
+    processes.append_note(cancelled, f"Cancelled by {user}")
+    discard_outputs(cancelled)  # those of a worker that died; one that lives removes its own
     return processes.get(process_id)
 
 
@@ -166,6 +176,20 @@ def delete_process(process: Process) -> None:
         process_moves.fail(process, clock.to_text(clock.now()), "Deleted with its target")
     artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
     processes.delete(process)
+
+
+def _check_options(name: str, pipeline: type[PipelineProcess], given: dict[str, Any]) -> None:
+    packed = pack(given)
+    check_size("options", *packed.keys(), *packed.values(), limit=MAX_OPTIONS_BYTES)
+    try:
+        merge_options(name, pipeline, given)
+    except ValidationError as error:
+        faults = telescope_faults(error, "options", given)
+        # what the deployment has set wrong is not the caller's fault: the run says so
+        deployed = deployed_options(name, pipeline).keys() - given.keys()
+        faults = [fault for fault in faults if (fault.loc[1] not in deployed if len(fault.loc) > 1 else given)]
+        if faults:
+            raise InvalidInputError(faults) from None
 
 
 def _check_inputs(given: ProcessInput) -> Sequence[int]:

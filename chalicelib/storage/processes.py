@@ -16,6 +16,7 @@ from chalicelib.settings import get_settings
 from chalicelib.storage import counters, requests, targets
 from chalicelib.storage.clients import dynamodb
 from chalicelib.storage.convert import from_item, number, to_item
+from chalicelib.storage.freeform import pack, unpack
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
 from chalicelib.storage.schema import LIST_INDEX
 
@@ -70,11 +71,12 @@ def create(process: Process, enqueued_at: float) -> None:
         "created": process.created,
         "status": process.status,
         "flags": process.flags,
+        "options": pack(process.options),
         "product_ids": list(process.product_ids),
         "user": process.user,
         "enqueued_at": number(enqueued_at),
         **open_place(process.id, process.created),
-        **dict.fromkeys(("attempt", "tries", "released_attempt", "done", "total"), 0),
+        **dict.fromkeys(("attempt", "tries", "released_attempt", "handovers", "done", "total"), 0),
     }
     card = {each: record[each] for each in ("id", "identifier", "created", "status", "process_type")}
     writes = [
@@ -123,7 +125,7 @@ def get_with_log(process_id: int) -> tuple[Process, str]:
     lines: list[str] = []
     size = 0
     # LOG#... sorts before PROCESS: read backwards, the process comes first, then the newest lines.
-    for item in requests.query(_table(), f"PROCESS#{process_id}", is_forward=False):
+    for item in requests.query(_table(), f"PROCESS#{process_id}", between=("LOG#", "PROCESS"), is_forward=False):
         if item["sk"] == "PROCESS":
             process = from_record(item)
             continue
@@ -244,6 +246,7 @@ def from_record(item: dict[str, Any]) -> Process:
     fields = Process.__dataclass_fields__
     values = {name: item[name] for name in fields if name in item}
     values["product_ids"] = tuple(item["product_ids"])
+    values["options"] = unpack(item.get("options", {}))
     return Process(**values)
 
 

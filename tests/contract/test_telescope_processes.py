@@ -13,7 +13,7 @@ PROCESS = ["identifier", "created", "status", "terminal_timestamp", "failure_mes
 DETAIL = [
     "id",
     *PROCESS,
-    *("target", "pipeline", "flags", "progress", "status_url", "logs_url", "group_name", "group_url"),
+    *("target", "pipeline", "flags", "options", "progress", "status_url", "logs_url", "group_name", "group_url"),
 ]
 
 
@@ -32,15 +32,19 @@ def body(target: int, product: int) -> dict[str, Any]:
     return {"target": target, "pipeline": "Timelapse", "products": [product], "flags": {}}
 
 
-def test_pipelines_are_listed_with_flags_and_suffixes(api: Api) -> None:
-    assert api.get("/api/pipelines/").json == [
-        {
-            "name": "Timelapse",
-            "short_name": "tl",
-            "flags": {"crop": {"default": False, "long_name": "Keep only the central part"}},
-            "allowed_suffixes": [".fits", ".fz", ".fits.gz"],
-        }
-    ]
+def test_pipelines_are_listed_with_flags_options_and_suffixes(api: Api) -> None:
+    timelapse = next(each for each in api.get("/api/pipelines/").json if each["name"] == "Timelapse")
+    assert list(timelapse) == ["name", "short_name", "flags", "options", "allowed_suffixes"]
+    assert timelapse["short_name"] == "tl"
+    assert timelapse["flags"]["crop"] == {"default": False, "long_name": "Keep only the central part"}
+    assert timelapse["options"]["crop_scale"] == {
+        "long_name": "Fraction of each side that the flag `crop` keeps",
+        "type": "number",
+        "maximum": 1,
+        "exclusive_minimum": 0,
+        "default": 0.5,
+    }
+    assert timelapse["allowed_suffixes"] == [".fits", ".fz", ".fits.gz"]
 
 
 def test_starting_answers_202_with_the_process_and_where_it_is(api: Api, body: Any, clock: Clock) -> None:
@@ -59,6 +63,7 @@ def test_starting_answers_202_with_the_process_and_where_it_is(api: Api, body: A
         "target": body["target"],
         "pipeline": "Timelapse",
         "flags": {"crop": True},
+        "options": {},
         "progress": {"done": 0, "total": 0},
         "status_url": f"/api/async/status/{body['target']}/",
         "logs_url": "/api/pipeline/logs/1/",

@@ -1,0 +1,117 @@
+"""The options of a run: what its caller gave, else what the deployment sets, else the pipeline's own defaults.
+
+`TIMELAPSE_FPS` is the setting of the option `fps` of the pipeline `Timelapse`.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from chalicelib.pipelines.base import AsyncError, PipelineOptions, PipelineProcess
+from chalicelib.settings import get_settings
+
+# JSON schema's name of a limit -> the one that the API shows
+_LIMITS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "exclusiveMinimum": "exclusive_minimum",
+    "exclusiveMaximum": "exclusive_maximum",
+    "minItems": "min_items",
+    "maxItems": "max_items",
+    "enum": "choices",
+}
+
+
+def deployed_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, Any]:
+    """Return the options of the pipeline registered as `name` for which there is a setting."""
+    settings = get_settings()
+    named = {option: f"{name.lower()}_{option}" for option in pipeline.options_model.model_fields}
+    return {option: getattr(settings, setting) for option, setting in named.items() if hasattr(settings, setting)}
+
+
+def merge_options(name: str, pipeline: type[PipelineProcess], given: Mapping[str, Any]) -> PipelineOptions:
+    """Return the options with which a run works.
+
+    Parameters
+    ----------
+    given : mapping
+        What the caller gave; JSON.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If they are not what the pipeline takes.
+    """
+    # Read as JSON, in which a list is also a tuple: strictness is about the caller's types, not about Python's.
+    return pipeline.options_model.model_validate_json(json.dumps({**deployed_options(name, pipeline), **given}))
+
+
+def options_of_run(name: str, pipeline: type[PipelineProcess], given: Mapping[str, Any]) -> PipelineOptions:
+    """Return the options with which a run works; see `merge_options`.
+
+    Raises
+    ------
+    AsyncError
+        If they are not what the pipeline takes: the deployment's own are seen here first.
+    """
+    try:
+        return merge_options(name, pipeline, given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False)[0]
+        if not fault["loc"]:
+            raise AsyncError(f"Invalid options: {fault['msg'].removeprefix('Value error, ')}") from None
+        field = pipeline.options_model.model_fields.get(str(fault["loc"][0]))
+        option = (field and field.title) or fault["loc"][0]
+        if fault["type"] == "missing":
+            raise AsyncError(f"The option {option} is not given") from None
+        value = fault["input"]
+        text = f"{value:g}" if isinstance(value, float) else f"{value}"
+        raise AsyncError(f"Invalid {option} {text}") from None
+
+
+def describe_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, dict[str, Any]]:
+    """Return what the API shows of the options of a pipeline: type, limits, and the default in this deployment."""
+    deployed = deployed_options(name, pipeline)
+    properties = _properties(pipeline.options_model)
+    shown: dict[str, dict[str, Any]] = {}
+    for option, field in pipeline.options_model.model_fields.items():
+        shown[option] = {"long_name": field.description or field.title or option, **properties[option]}
+        if option in deployed or not field.is_required():
+            default = deployed[option] if option in deployed else field.get_default(call_default_factory=True)
+            shown[option]["default"] = json.loads(to_json(default, inf_nan_mode="null"))
+    return shown
+
+
+@cache
+def _properties(model: type[PipelineOptions]) -> dict[str, dict[str, Any]]:
+    """Return type and limits of each option."""
+    schema = model.model_json_schema(by_alias=False)
+    found = {}
+    for option, whole in schema.get("properties", {}).items():
+        part = _resolved(whole, schema)
+        limits = {shown: part[limit] for limit, shown in _LIMITS.items() if limit in part}
+        choices = {"choices": [part["const"]]} if "const" in part else {}
+        found[option] = {"type": _type(part), **limits, **choices}
+    return found
+
+
+def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what a JSON schema says of a value, null left aside: that the default is null tells."""
+    members = [member for member in part.get("anyOf", ()) if member.get("type") != "null"]
+    if len(members) == 1:
+        return _resolved(members[0], schema)
+    if "$ref" in part:
+        return dict(schema["$defs"][part["$ref"].rpartition("/")[2]])
+    return part
+
+
+def _type(part: dict[str, Any]) -> str:
+    """Return the type as JSON schema calls it; `any` where there is more than one."""
+    if "type" in part:
+        return str(part["type"])
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return kinds.get(type(part.get("const")), "any")
