@@ -1,5 +1,6 @@
 """Turn counts into the grey levels of a display."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ LEVELS = 128
 
 _SAMPLES = 20_000
 _TABLE_STEPS = 2048
+_SOFTENING_SIGMA = 3.0
+_BLACK_SIGMA = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,32 @@ def measure_stretch(pixels: npt.NDArray[np.float32]) -> Stretch:
     if noise <= 0:
         # All but a few pixels are equal: show those few.
         return Stretch(median, float(flat.max()), max((float(flat.max()) - median) / 10, 0.0))
-    return Stretch(median - 0.5 * noise, max(median + 17 * noise, bright), 3 * noise)
+    return Stretch(median - 0.5 * noise, max(median + 17 * noise, bright), _SOFTENING_SIGMA * noise)
+
+
+def measure_sequence_stretch(samples: Sequence[npt.NDArray[np.float32]]) -> Stretch:
+    """Choose one stretch for a whole sequence from some of its frames, the sky subtracted.
+
+    Each number is the median over the frames, so that a few spoilt ones have no say. Black lies below the sky, whose
+    noise is therefore seen on either side: the sky is the same dark grey in every frame.
+
+    Parameters
+    ----------
+    samples : sequence of ndarray, shape (ny, nx), float32
+        A few frames spread over the sequence, about 9; finite counts above the sky.
+
+    Returns
+    -------
+    Stretch
+        `white` equals `black` if there is no frame, or none has any contrast.
+    """
+    found = [stretch for stretch in map(measure_stretch, samples) if stretch.white > stretch.black]
+    if not found:
+        return Stretch(0.0, 0.0, 0.0)
+    noise = float(np.median([stretch.softening for stretch in found])) / _SOFTENING_SIGMA
+    span = float(np.median([stretch.white - stretch.black for stretch in found]))
+    black = -_BLACK_SIGMA * noise
+    return Stretch(black, black + span, _SOFTENING_SIGMA * noise)
 
 
 def apply_stretch(pixels: npt.NDArray[np.float32], stretch: Stretch, levels: int = LEVELS) -> npt.NDArray[np.uint8]:
