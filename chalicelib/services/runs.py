@@ -1,13 +1,13 @@
-"""One run of a process: claim it, run its pipeline, publish the outputs, end it. Job functions and tests call this."""
+"""One run of a process: claim it, run its pipeline, publish the outputs, end it or hand it over.
+
+Job functions and tests call this.
+"""
 
 import math
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from chalicelib import clock
 from chalicelib.errors import (
@@ -20,13 +20,15 @@ from chalicelib.errors import (
 from chalicelib.models.processes import Process
 from chalicelib.observability import logger
 from chalicelib.pipelines import base
+from chalicelib.pipelines.options import options_of_run
 from chalicelib.pipelines.registry import find_pipeline
+from chalicelib.services.handover import Checkpoint, find_checkpoint, hand_over
 from chalicelib.services.inputs import stored_inputs
 from chalicelib.services.processes import discard_outputs, give_up_process
 from chalicelib.services.publishing import publish
 from chalicelib.services.reports import RunReporter
 from chalicelib.settings import get_settings
-from chalicelib.storage import artefacts, data_products, process_moves, processes, targets
+from chalicelib.storage import artefacts, checkpoints, data_products, process_moves, processes, targets
 
 
 def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math.inf) -> None:
@@ -35,7 +37,8 @@ def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math
     Parameters
     ----------
     time_left_s : callable, optional
-        Returns the seconds that are left of the function's time; a run that is not done before then fails in order.
+        Returns the seconds that are left of the function's time; a run that is not done before then hands over, if its
+        pipeline knows how to, and else fails in order.
 
     A pipeline that knows why it cannot go on fails the process. Anything else that goes wrong is raised, after the process
     was given back: the message is to be delivered again. A worker whose process is no longer its own just stops.
@@ -80,9 +83,15 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
         scratch = Path(folder) / "outputs"
         scratch.mkdir()
         try:
+            checkpoint, beginning = find_checkpoint(process, Path(folder) / "checkpoint")
             if process.attempt > 1:
-                reporter.log(_opening(process))
-            outputs = _pipeline(process, Path(folder), reporter).run(scratch, process.flags)
+                reporter.log(_opening(process, beginning))
+            pipeline = _pipeline(process, Path(folder), reporter, checkpoint)
+            try:
+                outputs = pipeline.run(scratch, process.flags)
+            except base.HandOver as ending:
+                hand_over(process, token, reporter, ending, checkpoint)
+                return
             reporter.flush()
             publish(process, token, outputs)
         except base.AsyncError as error:
@@ -91,13 +100,15 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
             discard_outputs(process)
 
 
-def _opening(process: Process) -> str:
+def _opening(process: Process, beginning: str) -> str:
     was_given_back = process.released_attempt == process.attempt - 1 or process.tries == 1
     reason = "" if was_given_back else f"the worker of attempt {process.attempt - 1} died; "
-    return f"Attempt {process.attempt}: {reason}starting from the beginning\n"
+    return f"Attempt {process.attempt}: {reason}{beginning}\n"
 
 
-def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.PipelineProcess:
+def _pipeline(
+    process: Process, folder: Path, reporter: RunReporter, checkpoint: Checkpoint | None
+) -> base.PipelineProcess:
     try:
         target = targets.get(process.target_id)
         name, pipeline = find_pipeline(process.pipeline)
@@ -114,28 +125,9 @@ def _pipeline(process: Process, folder: Path, reporter: RunReporter) -> base.Pip
         stored_inputs(inputs, folder / "inputs", get_settings().job_disk_bytes),
         reporter,
         process.identifier,
-        _options(name, pipeline, process.options),
+        options_of_run(name, pipeline, process.options),
+        checkpoint,
     )
-
-
-def _options(name: str, pipeline: type[base.PipelineProcess], given: Mapping[str, Any]) -> base.PipelineOptions:
-    """Return the options of a run: what its caller gave, else what settings set, else the pipeline's defaults.
-
-    `TIMELAPSE_FPS` is the setting of the option `fps` of the pipeline `Timelapse`.
-    """
-    settings = get_settings()
-    named = {option: f"{name.lower()}_{option}" for option in pipeline.options_model.model_fields}
-    deployed = {option: getattr(settings, setting) for option, setting in named.items() if hasattr(settings, setting)}
-    try:
-        return pipeline.options_model.model_validate({**deployed, **given})
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        field = pipeline.options_model.model_fields.get(str(fault["loc"][0]))
-        option = (field and field.title) or fault["loc"][0]
-        value = fault["input"]
-        raise base.AsyncError(
-            f"Invalid {option} {value:g}" if isinstance(value, float) else f"Invalid {option} {value}"
-        ) from None
 
 
 def _clean_up_after_loss(process: Process) -> None:
@@ -150,5 +142,8 @@ def _clean_up_after_loss(process: Process) -> None:
         discard_outputs(current)
         return
     kept = {product.key for product in data_products.get_many(list(current.output_ids.values())).values()}
+    checkpoint = checkpoints.find(process.id)
+    if checkpoint is not None:
+        kept |= {checkpoint.file_key(name) for name in checkpoint.files}
     mine = artefacts.list_keys(f"processes/{process.id}/{process.attempt}/")
     artefacts.delete([key for key in mine if key not in kept])

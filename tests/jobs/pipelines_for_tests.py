@@ -8,7 +8,8 @@ from chalicelib.pipelines.base import AsyncError, DataProduct, Output, PipelineO
 
 PATH = "tests.jobs.pipelines_for_tests"
 ALL = {
-    name: f"{PATH}.{name}" for name in ("Scripted", "Tuples", "Statuses", "Failing", "LongFailing", "Broken", "Picky")
+    name: f"{PATH}.{name}"
+    for name in ("Scripted", "Tuples", "Statuses", "Failing", "LongFailing", "Broken", "Picky", "Stepwise")
 }
 
 Work = Callable[[PipelineProcess, Path, dict[str, bool]], Iterable[Output]]
@@ -95,3 +96,28 @@ class Picky(PipelineProcess):
 
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
         return [PipelineOutput(written(tmpdir, "done.txt"))]
+
+
+class Stepwise(PipelineProcess):
+    """Does ten steps, writes each into a file, and hands over after a step when time is short."""
+
+    short_name = "step"
+    STEPS: ClassVar[int] = 10
+    after: ClassVar[Callable[[PipelineProcess, int], None]]
+    """What the test does after each step, with the number of steps that are done."""
+
+    def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
+        book = tmpdir / "book.txt"
+        done = 0
+        if self.checkpoint is not None:
+            done = self.checkpoint.state["done"]
+            book.write_bytes(self.checkpoint.path("book.txt").read_bytes())
+        while done < self.STEPS:
+            done += 1
+            with book.open("a") as file:
+                file.write(f"{done} ")
+            type(self).after(self, done)
+            self.progress(done, self.STEPS)
+            if done < self.STEPS and self.is_time_short():
+                self.hand_over({"done": done}, [book])
+        return [PipelineOutput(book, DataProduct, "book")]
