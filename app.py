@@ -4,13 +4,24 @@ import os
 
 from chalice import Chalice
 
-from chalicelib.handlers import auth, data_products, events, health, jobs, pages, processes, productions, targets
+from chalicelib.handlers import (
+    auth,
+    data_products,
+    events,
+    health,
+    jobs,
+    pages,
+    processes,
+    productions,
+    renditions,
+    targets,
+)
 
 app = Chalice(app_name="sidereal", configure_logs=False)
 app.debug = False
 app.api.binary_types.append("multipart/form-data")
 
-for module in (health, events, productions, targets, data_products, processes, pages, jobs):
+for module in (health, events, productions, targets, data_products, renditions, processes, pages, jobs):
     app.register_blueprint(module.blueprint)
 
 if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):

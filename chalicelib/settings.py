@@ -86,6 +86,11 @@ class Settings(BaseModel):
     rendition_wait_s: float = Field(
         5, ge=0, le=20, description="Seconds for which a request waits for a thumbnail or an archive to be made."
     )
+    archive_max_bytes: int = Field(
+        10_000_000_000,
+        gt=0,
+        description="Largest archive of a group, bytes of its files; a function reads and packs this much in 5 minutes.",
+    )
 
     # Timelapse
     timelapse_format: Literal["gif"] = Field("gif", description="Format of a timelapse.")

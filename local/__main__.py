@@ -81,7 +81,8 @@ def _env(options: argparse.Namespace) -> int:
         return 1
     from chalicelib.settings import get_settings
 
-    names = ("ledger_table", "telescope_table", "operations_table", "bucket", "timelapse_queue", "pipeline_queue")
+    tables = ("ledger_table", "telescope_table", "operations_table")
+    names = (*tables, "bucket", "timelapse_queue", "pipeline_queue", "rendition_queue")
     settings = get_settings()
     print(shell_exports({**running["environment"], **{name.upper(): str(getattr(settings, name)) for name in names}}))
     return 0

@@ -14,16 +14,27 @@ FOLDER = Path(__file__).resolve().parents[1] / ".chalice"
 LAYER_FILE = "jobs-layer.zip"
 
 TABLES = {"ledger": "LedgerTable", "telescope": "TelescopeTable", "operations": "OperationsTable"}
-QUEUES = {"dead-letters": "DeadLetterQueue", "timelapse": "TimelapseQueue", "pipeline": "PipelineQueue"}
+QUEUES = {
+    "dead-letters": "DeadLetterQueue",
+    "timelapse": "TimelapseQueue",
+    "pipeline": "PipelineQueue",
+    "renditions": "RenditionQueue",
+}
 FUNCTIONS = {
     "api": "APIHandler",
     "run_timelapse": "RunTimelapse",
     "run_pipeline": "RunPipeline",
+    "make_rendition": "MakeRendition",
     "run_dead_letters": "RunDeadLetters",
     "sweep": "Sweep",
 }
-QUEUE_OF = {"run_timelapse": "timelapse", "run_pipeline": "pipeline", "run_dead_letters": "dead-letters"}
-WITH_LAYER = ("run_timelapse", "run_pipeline")
+QUEUE_OF = {
+    "run_timelapse": "timelapse",
+    "run_pipeline": "pipeline",
+    "make_rendition": "renditions",
+    "run_dead_letters": "dead-letters",
+}
+WITH_LAYER = ("run_timelapse", "run_pipeline", "make_rendition")
 
 _READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
 _WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
@@ -77,6 +88,17 @@ def policy(function: str) -> dict[str, Any]:
             _allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")),
         ]
         return {"Version": "2012-10-17", "Statement": statements}
+    if function == "make_rendition":
+        own = [{"Fn::Sub": f"${{Artefacts.Arn}}/{folder}/*"} for folder in schema.KEPT_DAYS]
+        statements += [
+            _allow([*_READ, *_WRITE], _arn("TelescopeTable")),
+            _allow(["s3:GetObject"], {"Fn::Sub": "${Artefacts.Arn}/*"}),
+            _allow(["s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"], *own),
+            # without it S3 answers 403 for a file that is gone
+            _allow(["s3:ListBucket"], _arn("Artefacts")),
+            _allow(_CONSUME, _arn("RenditionQueue")),
+        ]
+        return {"Version": "2012-10-17", "Statement": statements}
     statements += [
         _allow([*_READ, *_WRITE], *_arns("telescope")),
         _allow(["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], _arn("OperationsTable")),
@@ -85,7 +107,7 @@ def policy(function: str) -> dict[str, Any]:
     ]
     if function == "api":
         statements.append(_allow([*_READ, *_WRITE], *_arns("ledger")))
-        statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")))
+        statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue"), _arn("RenditionQueue")))
     else:
         statements.append(_allow(_CONSUME, _arn(QUEUES[QUEUE_OF[function]])))
     return {"Version": "2012-10-17", "Statement": statements}
@@ -136,9 +158,16 @@ def _bucket() -> dict[str, Any]:
             "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
             "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
             **_bucket_cors(),
-            "LifecycleConfiguration": {"Rules": [abort, uncompleted]},
+            "LifecycleConfiguration": {
+                "Rules": [abort, uncompleted, *(_expiry(*kept) for kept in schema.KEPT_DAYS.items())]
+            },
         },
     }
+
+
+def _expiry(folder: str, days: int) -> dict[str, Any]:
+    # a day later than the records that lead there
+    return {"Id": f"old-{folder}", "Status": "Enabled", "Prefix": f"{folder}/", "ExpirationInDays": days + 1}
 
 
 def _bucket_cors() -> dict[str, Any]:
@@ -154,6 +183,7 @@ def _function(function: str) -> dict[str, Any]:
         "BUCKET": {"Ref": "Artefacts"},
         "TIMELAPSE_QUEUE": {"Ref": "TimelapseQueue"},
         "PIPELINE_QUEUE": {"Ref": "PipelineQueue"},
+        "RENDITION_QUEUE": {"Ref": "RenditionQueue"},
     }
     properties: dict[str, Any] = {"Environment": {"Variables": variables}}
     if function == "api":

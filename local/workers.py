@@ -43,6 +43,7 @@ def function_names() -> dict[str, str]:
     return {
         settings.timelapse_queue: "run_timelapse",
         settings.pipeline_queue: "run_pipeline",
+        settings.rendition_queue: "make_rendition",
         schema.DEAD_LETTER_QUEUE: "run_dead_letters",
     }
 

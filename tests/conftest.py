@@ -20,6 +20,7 @@ os.environ.update(
     AWS_DEFAULT_REGION="us-east-1",
     POWERTOOLS_LOG_LEVEL="CRITICAL",
     POWERTOOLS_METRICS_DISABLED="true",
+    RENDITION_WAIT_S="0",
 )
 for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ASIMOV_API_KEYS_FILE"):
     os.environ.pop(name, None)
@@ -118,7 +119,7 @@ class Aws:
         for key in self.keys():
             self.s3.delete_object(Bucket=bucket, Key=key)
         self.s3.delete_bucket(Bucket=bucket)
-        for queue in ("dead-letters", "timelapse", "pipeline"):
+        for queue in ("dead-letters", "timelapse", "pipeline", "renditions"):
             url = self.sqs.get_queue_url(QueueName=self.name(f"sidereal-{queue}"))["QueueUrl"]
             self.sqs.delete_queue(QueueUrl=url)
 
@@ -173,6 +174,7 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     for name in ("LEDGER_TABLE", "TELESCOPE_TABLE", "OPERATIONS_TABLE", "TIMELAPSE_QUEUE", "PIPELINE_QUEUE"):
         monkeypatch.setenv(name, prefix + name.partition("_")[0].lower())
+    monkeypatch.setenv("RENDITION_QUEUE", f"{prefix}renditions")
     monkeypatch.setenv("BUCKET", f"{prefix}artefacts")
     forget()
     made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"), prefix)
@@ -342,7 +344,8 @@ def deliver(api: Api, aws: Aws) -> Callable[..., Any]:
                 receipt=message["ReceiptHandle"],
                 deliveries=int(message["Attributes"]["ApproximateReceiveCount"]),
             )
-            function = "run_dead_letters" if queue == "dead-letters" else f"run_{queue}"
+            names = {"dead-letters": "run_dead_letters", "renditions": "make_rendition"}
+            function = names.get(queue, f"run_{queue}")
             answer = api.invoke(function, event)
             answers.append(answer)
             if not answer["batchItemFailures"]:

@@ -27,6 +27,7 @@ from chalicelib.models.data_products import (
 from chalicelib.models.fields import MAX_ID
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services.processes import delete_product as delete_with_file
+from chalicelib.services.renditions import delete_group as delete_with_archives
 from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts, data_products, groups, targets
 
@@ -146,7 +147,7 @@ def change_group(request: Request) -> Reply:
 
 def delete_group(request: Request) -> Reply:
     """Delete a group; its products stay."""
-    groups.delete(request.id("group_id"))
+    delete_with_archives(request.id("group_id"))
     return Reply(None, 204)
 
 

@@ -21,6 +21,7 @@ blueprint = Blueprint(__name__)
 # Names at packaging time only: the deployment template puts the stack's own queues in their place.
 TIMELAPSE_QUEUE = "sidereal-timelapse"
 PIPELINE_QUEUE = "sidereal-pipeline"
+RENDITION_QUEUE = "sidereal-renditions"
 
 
 @blueprint.on_sqs_message(queue=TIMELAPSE_QUEUE, batch_size=1, name="run_timelapse")
@@ -35,9 +36,19 @@ def run_pipeline(event: SQSEvent) -> dict[str, Any]:
     return _run_each(event)
 
 
+@blueprint.on_sqs_message(queue=RENDITION_QUEUE, batch_size=1, name="make_rendition")
+def make_rendition(event: SQSEvent) -> dict[str, Any]:
+    """Make the thumbnails and archives that the messages of the rendition queue ask for."""
+    context: Any = event.context
+    return _each_record(event, lambda record: _work(record, _make, context))
+
+
 @blueprint.on_sqs_message(queue=DEAD_LETTER_QUEUE, batch_size=1, name="run_dead_letters")
 def run_dead_letters(event: SQSEvent) -> dict[str, Any]:
-    """Fail the processes whose messages were delivered in vain; what is no message of ours stays where it is."""
+    """Give up what messages asked for in vain: processes fail, renditions count as impossible for a while.
+
+    What is no message of ours stays where it is.
+    """
     return _each_record(event, _give_up)
 
 
@@ -54,17 +65,35 @@ def sweep(_event: CloudWatchEvent) -> dict[str, int]:
 
 def _run_each(event: SQSEvent) -> dict[str, Any]:
     context: Any = event.context
-    return _each_record(event, lambda record: _run(record, lambda: context.get_remaining_time_in_millis() / 1000))
+    return _each_record(event, lambda record: _work(record, _run, context))
 
 
-def _run(record: SQSRecord, time_left_s: Callable[[], float]) -> None:
+def _run(body: str, time_left_s: Callable[[], float]) -> None:
     from chalicelib.models.messages import RunProcess
     from chalicelib.services.runs import run_process
+
+    run_process(RunProcess.model_validate_json(body).process_id, time_left_s)
+
+
+def _make(body: str, time_left_s: Callable[[], float]) -> None:
+    from chalicelib.models.messages import MakeThumbnail, read_make_rendition
+    from chalicelib.services.archives import make_archive
+    from chalicelib.services.thumbnails import make_thumbnail
+
+    message = read_make_rendition(body)
+    if isinstance(message, MakeThumbnail):
+        make_thumbnail(message.product_id)
+    else:
+        make_archive(message.group_id, time_left_s)
+
+
+def _work(record: SQSRecord, work: Callable[[str, Callable[[], float]], None], context: Any) -> None:
+    """Do the work that a message asks for; what fails comes again before the queue's own time-out ends."""
     from chalicelib.storage import queues
 
     started = time.perf_counter()
     try:
-        run_process(RunProcess.model_validate_json(record.body).process_id, time_left_s)
+        work(record.body, lambda: context.get_remaining_time_in_millis() / 1000)
     except Exception:
         logger.exception("job failed", extra={"deliveries": record.attributes.approximate_receive_count})
         metrics.add_metric("JobErrors", MetricUnit.Count, 1)
@@ -81,10 +110,15 @@ def _run(record: SQSRecord, time_left_s: Callable[[], float]) -> None:
 
 
 def _give_up(record: SQSRecord) -> None:
-    from chalicelib.models.messages import RunProcess
+    from chalicelib.models.messages import RunProcess, read_job
     from chalicelib.services.processes import give_up_process
+    from chalicelib.services.renditions import give_up_message
 
-    give_up_process(RunProcess.model_validate_json(record.body).process_id)
+    message = read_job(record.body)
+    if isinstance(message, RunProcess):
+        give_up_process(message.process_id)
+    else:
+        give_up_message(message)
 
 
 def _each_record(event: SQSEvent, handle: Callable[[SQSRecord], None]) -> dict[str, Any]:

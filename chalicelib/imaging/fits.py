@@ -37,15 +37,13 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]{1,500}")
 
 
 @dataclass(frozen=True)
-class FrameHeader:
-    """What a file says about the frame in it; read without touching its pixels.
+class ImageHeader:
+    """What a file says about the image in it; read without touching its pixels.
 
     Parameters
     ----------
     name : str
         The file as its owner knows it.
-    time : datetime
-        Start of the observation; aware, UTC.
     width_px, height_px : int
         Lengths along NAXIS1 and NAXIS2.
     planes : int
@@ -61,7 +59,6 @@ class FrameHeader:
     """
 
     name: str
-    time: datetime
     width_px: int
     height_px: int
     planes: int
@@ -74,6 +71,19 @@ class FrameHeader:
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.width_px, self.height_px
+
+
+@dataclass(frozen=True)
+class FrameHeader(ImageHeader):
+    """The header of an image that can be put in order.
+
+    Parameters
+    ----------
+    time : datetime
+        Start of the observation; aware, UTC.
+    """
+
+    time: datetime
 
 
 def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
@@ -94,7 +104,30 @@ def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
     FrameError
         If the file is no FITS file, is cut short, holds no image, or gives no time.
     """
-    shown = path.name if name is None else name
+    header, time = _read_header(path, path.name if name is None else name)
+    if time is None:
+        raise FrameError(header.name, NO_DATE)
+    return FrameHeader(**vars(header), time=time)
+
+
+def read_image_header(path: Path, name: str | None = None) -> ImageHeader:
+    """Find the image of a file, whether or not it says when it was taken.
+
+    Parameters
+    ----------
+    path, name
+        As for `read_frame_header`.
+
+    Raises
+    ------
+    FrameError
+        If the file is no FITS file, is cut short, or holds no image.
+    """
+    header, _ = _read_header(path, path.name if name is None else name)
+    return header
+
+
+def _read_header(path: Path, shown: str) -> tuple[ImageHeader, datetime | None]:
     try:
         with _open_unzipped(path) as (stream, gzipped):
             hdus, image = _find_image(walk_hdus(stream))
@@ -108,35 +141,24 @@ def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
                 raise FrameError(shown, f"an image of {axes[0]} x {axes[1]} pixels is too large")
             time = find_observation_time(image.keywords)
             others = (found for hdu in hdus if (found := find_observation_time(hdu.keywords)))
-            time = time or next(others, None)
-            if time is None:
-                raise FrameError(shown, NO_DATE)
             planes = int(np.prod(axes[2:], dtype=np.int64))
-            return FrameHeader(
-                shown,
-                time,
-                axes[0],
-                axes[1],
-                planes,
-                image.bitpix,
-                image,
-                gzipped,
-                {**hdus[0].keywords, **image.keywords},
-            )
+            keywords = {**hdus[0].keywords, **image.keywords}
+            header = ImageHeader(shown, axes[0], axes[1], planes, image.bitpix, image, gzipped, keywords)
+            return header, time or next(others, None)
     except DamagedFileError as error:
         raise FrameError(shown, str(error)) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FrameError(shown, "its gzip data are damaged or cut short") from error
 
 
-def read_pixels(path: Path, header: FrameHeader) -> npt.NDArray[Any]:
+def read_pixels(path: Path, header: ImageHeader) -> npt.NDArray[Any]:
     """Read the image of a file; of several planes the first.
 
     Parameters
     ----------
     path : path
         The file that `header` was read from.
-    header : FrameHeader
+    header : ImageHeader
         Its header.
 
     Returns
@@ -220,7 +242,7 @@ def _open_unzipped(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
 
 
 @contextmanager
-def _cfitsio_path(path: Path, header: FrameHeader) -> Iterator[str]:
+def _cfitsio_path(path: Path, header: ImageHeader) -> Iterator[str]:
     """Give a path that cfitsio takes as it stands, to a file that holds whole blocks up to the end of the image.
 
     cfitsio answers nonsense for gzip data that are cut short, so they are unzipped here, with their checks, and no

@@ -13,8 +13,11 @@ from chalicelib.models.fields import RecordId, refuse_boolean
 from chalicelib.models.names import Title
 
 MAX_FILE_NAME = 200
+PLOT = "plot"
+PLOT_CARDS = "PLOT#"
+"""What the keys of the entries of plots in the partition of their target begin with."""
 FITS_FILE = "fits_file"
-_FITS_SUFFIXES = (".fits", ".fz", ".fit", ".fts", ".fits.gz")
+FITS_SUFFIXES = (".fits", ".fz", ".fit", ".fts", ".fits.gz")
 _IMAGE_SUFFIXES = (".gif", ".png", ".jpg", ".jpeg", ".mp4", ".webm", ".svg")
 
 
@@ -39,7 +42,7 @@ def check_file_name(name: str) -> str:
 def default_type(name: str) -> str:
     """Return the kind of product that a file of this name is."""
     lower = name.lower()
-    if lower.endswith(_FITS_SUFFIXES):
+    if lower.endswith(FITS_SUFFIXES):
         return FITS_FILE
     return "image_file" if lower.endswith(_IMAGE_SUFFIXES) else ""
 
@@ -118,6 +121,11 @@ class DataProduct:
     def address_name(self) -> str:
         """The file name as it stands in the address."""
         return segment_of(self.name)
+
+    @property
+    def plot_card(self) -> str | None:
+        """The sort key of a plot's entry in the partition of its target, which finds the newest one; None for others."""
+        return f"{PLOT_CARDS}{self.created}#{self.id:015d}" if self.data_product_type == PLOT else None
 
     def public(self) -> dict[str, Any]:
         """Return the form in which the API shows it."""

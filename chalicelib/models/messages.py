@@ -1,8 +1,9 @@
 """Bodies of the queue messages. A user's own program may send them; docs/data-model.md shows how."""
 
-from typing import Literal
+from functools import cache
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 
 class RunProcess(BaseModel):
@@ -12,3 +13,58 @@ class RunProcess(BaseModel):
 
     version: Literal[1] = 1
     process_id: PositiveInt
+
+
+class MakeThumbnail(BaseModel):
+    """Ask for the thumbnail of a data product."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    version: Literal[1] = 1
+    kind: Literal["thumbnail"] = "thumbnail"
+    product_id: PositiveInt
+
+
+class MakeArchive(BaseModel):
+    """Ask for the archive of the files that a group has when the message is worked on."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    version: Literal[1] = 1
+    kind: Literal["archive"] = "archive"
+    group_id: PositiveInt
+
+
+MakeRendition = Annotated[MakeThumbnail | MakeArchive, Field(discriminator="kind")]
+
+
+def read_make_rendition(body: str) -> MakeThumbnail | MakeArchive:
+    """Return the message of the rendition queue that a body holds.
+
+    Raises
+    ------
+    ValidationError
+        If it holds none.
+    """
+    return _renditions().validate_json(body)
+
+
+def read_job(body: str) -> RunProcess | MakeThumbnail | MakeArchive:
+    """Return the message of any job queue that a body holds.
+
+    Raises
+    ------
+    ValidationError
+        If it holds none.
+    """
+    return _jobs().validate_json(body)
+
+
+@cache
+def _renditions() -> TypeAdapter[MakeThumbnail | MakeArchive]:
+    return TypeAdapter(MakeRendition)
+
+
+@cache
+def _jobs() -> TypeAdapter[RunProcess | MakeThumbnail | MakeArchive]:
+    return TypeAdapter(RunProcess | MakeRendition)

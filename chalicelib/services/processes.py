@@ -19,6 +19,7 @@ from chalicelib.errors import (
 )
 from chalicelib.models.data_products import DataProduct, segment_of
 from chalicelib.models.processes import MAX_INPUTS, MAX_OPTIONS_BYTES, Process, ProcessInput
+from chalicelib.models.renditions import thumbnail_of
 from chalicelib.models.validation import telescope_faults
 from chalicelib.observability import logger
 from chalicelib.pipelines.base import PipelineProcess
@@ -26,7 +27,17 @@ from chalicelib.pipelines.options import deployed_options, merge_options
 from chalicelib.pipelines.registry import find_pipeline
 from chalicelib.settings import get_settings
 from chalicelib.states import ProcessStatus
-from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, queues, targets
+from chalicelib.storage import (
+    artefacts,
+    data_products,
+    groups,
+    process_moves,
+    processes,
+    queues,
+    reduced_data,
+    renditions,
+    targets,
+)
 from chalicelib.storage.freeform import check_size, pack
 from chalicelib.storage.processes import IdentifierTakenError
 
@@ -149,7 +160,7 @@ def resend_stuck_processes() -> int:
 
 
 def discard_outputs(process: Process) -> None:
-    """Delete what a process that failed, or was cancelled, had made up to this attempt: data products and files.
+    """Delete what a process that failed, or was cancelled, had made up to this attempt: data products, files, reduced data.
 
     It may have been started again meanwhile: what a later attempt makes is left alone.
     """
@@ -162,18 +173,24 @@ def discard_outputs(process: Process) -> None:
             delete_product(product)
     keys = artefacts.list_keys(f"processes/{process.id}/")
     artefacts.delete([key for key in keys if key.startswith(folders)])
+    reduced_data.discard(process.id, process.attempt)
 
 
 def delete_product(product: DataProduct) -> None:
-    """Delete a data product: the file first, the record last, so that an interrupted deletion can be repeated."""
-    artefacts.delete([product.key])
-    data_products.delete(product)
+    """Delete a data product: the files first, the record last, so that an interrupted deletion can be repeated."""
+    thumbnail = thumbnail_of(product)
+    artefacts.delete([product.key, renditions.file_key(thumbnail)])
+    data_products.delete(product, [renditions.removal(thumbnail)])
 
 
 def delete_process(process: Process) -> None:
-    """Delete a process with its log and files; one that runs is cancelled by it. Its outputs are the target's."""
+    """Delete a process with its log, files and reduced data; one that runs is cancelled by it.
+
+    Its data products are the target's.
+    """
     with suppress(ProcessEndedError):  # then there is nobody to stop
         process_moves.fail(process, clock.to_text(clock.now()), "Deleted with its target")
+    reduced_data.delete(processes.get(process.id))
     artefacts.delete(artefacts.list_keys(f"processes/{process.id}/"))
     processes.delete(process)
 

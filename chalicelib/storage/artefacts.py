@@ -1,6 +1,6 @@
 """Files in S3. Nothing is public: who downloads gets a link that lasts for minutes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -22,6 +22,7 @@ CONTENT_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".fits": "application/fits",
     ".fz": "application/fits",
+    ".zip": "application/zip",
 }
 _SHOWN_INLINE = ("image/gif", "image/png", "image/jpeg", "video/mp4", "video/webm", "text/plain; charset=utf-8")
 
@@ -77,6 +78,19 @@ def fetch(key: str, path: Path) -> None:
     FileNotFoundError
         If there is no such file.
     """
+    _, pieces = stream(key)
+    with path.open("wb") as file:
+        file.writelines(pieces)
+
+
+def stream(key: str) -> tuple[int, Iterator[bytes]]:
+    """Return the size of a file in bytes, and its content in pieces of at most 1 MB. One GetObject.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
     from botocore.exceptions import ClientError
 
     try:
@@ -85,9 +99,7 @@ def fetch(key: str, path: Path) -> None:
         if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
             raise FileNotFoundError(key) from None
         raise
-    with path.open("wb") as file:
-        for chunk in answer["Body"].iter_chunks(1 << 20):
-            file.write(chunk)
+    return int(answer["ContentLength"]), answer["Body"].iter_chunks(1 << 20)
 
 
 def size(key: str) -> int | None:

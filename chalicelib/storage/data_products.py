@@ -113,7 +113,7 @@ def complete(product: DataProduct) -> DataProduct:
         put = requests.put(
             _table(), key(product.id), _record(whole) | place._asdict(), condition, names={"#expires": "expires_at"}
         )
-        return [targets.exists(product.target_id), guard, put, *_memberships(whole)]
+        return [targets.exists(product.target_id), guard, put, *_memberships(whole), *plot_entry(whole)]
 
     try:
         lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
@@ -183,8 +183,8 @@ def read_all(target_id: int) -> Iterator[DataProduct]:
     return (from_record(item) for item in lists.read_all(_table(), list_name(target_id)))
 
 
-def delete(product: DataProduct) -> None:
-    """Delete the record of a data product, its memberships and its timelapse entry; done is done.
+def delete(product: DataProduct, also: Sequence[Write] = ()) -> None:
+    """Delete the record of a data product, its memberships and its timelapse entry, `also` others; done is done.
 
     One transaction (condition: its groups are those that are known), again where it joined or left one meanwhile; one more
     for every group beyond 50.
@@ -199,7 +199,7 @@ def delete(product: DataProduct) -> None:
             groups.remove(each, [product.id])
         product = replace(product, groups=product.groups[:_GROUPS_TOGETHER])
         try:
-            requests.transact(_deletion(product))
+            requests.transact([*_deletion(product), *also])
         except ConditionFailedError as error:
             if error.items[0] is None:
                 return
@@ -227,6 +227,8 @@ def _deletion(product: DataProduct) -> list[Write]:
     ]
     if product.timelapse_card:
         writes.append(requests.delete(_table(), {"pk": f"TARGET#{product.target_id}", "sk": product.timelapse_card}))
+    if product.plot_card:
+        writes.append(requests.delete(_table(), {"pk": f"TARGET#{product.target_id}", "sk": product.plot_card}))
     if not product.is_uploading:
         writes.append(lists.leave(list_name(product.target_id)))
     return writes
@@ -271,13 +273,22 @@ def publish_output(product: DataProduct, claim: Write) -> None:
         if not is_repeat:
             raise _explain(error, product) from None
         attributes = {"key": product.key, "size": product.size}
-        record = attributes | ({"timelapse_card": product.timelapse_card} if product.timelapse_card else {})
+        record = attributes | {"created": product.created}  # which the keys of its entries hold, too
+        record |= {"timelapse_card": product.timelapse_card} if product.timelapse_card else {}
         try:
             requests.transact([claim, _overwrite(key(product.id), record), _overwrite(_file_key(product), attributes)])
         except ConditionFailedError as lost:
             if lost.failed[0]:
                 raise ClaimLostError("the claim on the process no longer stands") from None
             raise
+
+
+def plot_entry(product: DataProduct) -> list[Write]:
+    """Describe the entry by which the newest plot of a target is found, if the product is one."""
+    if product.plot_card is None:
+        return []
+    entry = {"name": product.name, "url": product.url, "product_id": product.id}
+    return [requests.put(_table(), {"pk": f"TARGET#{product.target_id}", "sk": product.plot_card}, entry)]
 
 
 def from_record(item: dict[str, Any]) -> DataProduct:
@@ -330,7 +341,7 @@ def _record(product: DataProduct) -> dict[str, Any]:
 
 def _writes(product: DataProduct, place: lists.Place) -> list[Write]:
     put = requests.put(_table(), key(product.id), _record(product) | place._asdict(), "attribute_not_exists(pk)")
-    return [put, *_memberships(product)]
+    return [put, *_memberships(product), *plot_entry(product)]
 
 
 def _memberships(product: DataProduct) -> list[Write]:

@@ -60,7 +60,7 @@ def get(group_id: int) -> tuple[Group, list[int]]:
     """
     group: Group | None = None
     members: list[int] = []
-    for item in requests.query(_table(), f"GROUP#{group_id}"):
+    for item in requests.query(_table(), f"GROUP#{group_id}", between=("GROUP", "MEMBER#~")):
         if item["sk"] == "GROUP":
             group = from_record(item)
         else:

@@ -3,7 +3,7 @@
 from functools import cache
 
 from chalicelib.errors import UnavailableError
-from chalicelib.models.messages import RunProcess
+from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess
 from chalicelib.observability import logger
 from chalicelib.settings import get_settings
 from chalicelib.storage.clients import sqs
@@ -17,21 +17,36 @@ def send_run_process(queue: str, process_id: int) -> None:
     UnavailableError
         If SQS does not take the message.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     settings = get_settings()
     name = settings.timelapse_queue if queue == "timelapse" else settings.pipeline_queue
-    try:
-        sqs().send_message(QueueUrl=queue_url(name), MessageBody=RunProcess(process_id=process_id).model_dump_json())
-    except (BotoCoreError, ClientError) as error:
-        logger.exception("sending a job failed", extra={"process_id": process_id})
-        raise UnavailableError("Failed to submit job") from error
+    _send(name, RunProcess(process_id=process_id))
+
+
+def send_make_rendition(message: MakeThumbnail | MakeArchive) -> None:
+    """Ask for a thumbnail or an archive. One SendMessage.
+
+    Raises
+    ------
+    UnavailableError
+        If SQS does not take the message.
+    """
+    _send(get_settings().rendition_queue, message)
 
 
 def set_visibility(queue_arn: str, receipt_handle: str, seconds: int) -> None:
     """Let a message that is being worked on be delivered again after so many seconds. One ChangeMessageVisibility."""
     url = queue_url(queue_arn.rpartition(":")[2])
     sqs().change_message_visibility(QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds)
+
+
+def _send(queue: str, message: RunProcess | MakeThumbnail | MakeArchive) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        sqs().send_message(QueueUrl=queue_url(queue), MessageBody=message.model_dump_json())
+    except (BotoCoreError, ClientError) as error:
+        logger.exception("sending a job failed", extra={"job": message.model_dump()})
+        raise UnavailableError("Failed to submit job") from error
 
 
 @cache

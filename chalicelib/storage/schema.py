@@ -22,6 +22,9 @@ VISIBILITY_TIMEOUT_S = JOB_TIMEOUT_S + 60
 
 DEAD_LETTER_QUEUE = "sidereal-dead-letters"
 
+KEPT_DAYS = {"thumbnails": 90, "archives": 3}
+"""Days after which what was made on request is forgotten, by the folder of the bucket; asked for again, it is made again."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -83,6 +86,7 @@ def queues() -> list[Queue]:
         Queue(DEAD_LETTER_QUEUE, has_dead_letters=False),
         Queue(settings.timelapse_queue),
         Queue(settings.pipeline_queue),
+        Queue(settings.rendition_queue),
     ]
 
 

@@ -108,7 +108,7 @@ def test_what_counts_as_a_failure(answer: Any, expected: bool) -> None:
 def test_every_queue_has_a_job_function_that_takes_lambda_events() -> None:
     event = make_event({"MessageId": "m", "ReceiptHandle": "r", "Body": "not json"}, "arn:aws:sqs:us-east-1:0:q")
 
-    assert list(function_names().values()) == ["run_timelapse", "run_pipeline", "run_dead_letters"]
+    assert list(function_names().values()) == ["run_timelapse", "run_pipeline", "make_rendition", "run_dead_letters"]
     for name in function_names().values():
         assert callable(load_function(name))
     assert event["Records"][0]["messageAttributes"] == {}
