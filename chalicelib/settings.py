@@ -93,13 +93,19 @@ class Settings(BaseModel):
     )
 
     # Timelapse
-    timelapse_format: Literal["gif"] = Field("gif", description="Format of a timelapse.")
-    timelapse_fps: float = Field(10, description="Frames per second; must be above 0.")
+    timelapse_format: Literal["gif", "mp4", "webm"] = Field(
+        "gif", description="Format of a timelapse: `gif`, `mp4` or `webm`."
+    )
+    timelapse_fps: float = Field(10, description="Frames per second, 0.01 to 60; a gif has 50 at most.")
     timelapse_size: int = Field(
         500, gt=0, description="Longest side of a timelapse, pixels; frames are never enlarged."
     )
     timelapse_crop_scale: float = Field(
         0.5, gt=0, le=1, description="Fraction of each side that the flag `crop` keeps."
+    )
+    timelapse_colours: Literal["cubehelix", "heat", "ice", "negative"] = Field(
+        "cubehelix",
+        description="Colours of the flag `colour_map`: `cubehelix`, `heat`, `ice` or `negative`.",
     )
 
     @field_validator("cors_origins", mode="before")

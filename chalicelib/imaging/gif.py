@@ -17,11 +17,6 @@ _SHORTEST_DELAY_CS = 2
 _LONGEST_DELAY_CS = 65535
 
 
-def grey_palette(levels: int) -> bytes:
-    """Return a palette of `levels` greys from black to white, red, green and blue of each in turn."""
-    return bytes(255 * level // (levels - 1) for level in range(levels) for _ in range(3))
-
-
 class GifWriter:
     """A gif that plays for ever, every frame complete, all with one palette (CompuServe GIF89a specification).
 

@@ -48,9 +48,25 @@ def shrink(pixels: npt.NDArray[Any], size_px: int) -> npt.NDArray[np.float32]:
         was finite.
     """
     height, width = pixels.shape
-    scale = min(1.0, size_px / max(height, width))
-    out_width, out_height = max(1, round(width * scale)), max(1, round(height * scale))
-    factor = min(width // out_width, height // out_height)
+    return shrink_to(pixels, fitted_size(width, height, size_px))
+
+
+def fitted_size(width_px: int, height_px: int, size_px: int) -> tuple[int, int]:
+    """Return width and height of an image shrunk to fit a square; it is not enlarged."""
+    scale = min(1.0, size_px / max(height_px, width_px))
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
+
+
+def box_factor(width_px: int, height_px: int, size: tuple[int, int]) -> int:
+    """Return the side of the boxes that are averaged first; at the far ends what fills no box is left out."""
+    return min(width_px // size[0], height_px // size[1])
+
+
+def shrink_to(pixels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Shrink an image to a given width and height, neither larger than its own; else as `shrink`."""
+    height, width = pixels.shape
+    out_width, out_height = size
+    factor = box_factor(width, height, size)
     with np.errstate(over="ignore", invalid="ignore"):
         small = _box_mean(pixels, factor)
         # A bad pixel spoils its whole box, so the small image shows whether the large one has any.

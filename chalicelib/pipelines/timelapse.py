@@ -5,10 +5,9 @@ The imaging modules are imported where they are used: the API reads the flags of
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,34 +21,46 @@ from chalicelib.pipelines.base import (
     PipelineOutput,
     PipelineProcess,
 )
+from chalicelib.pipelines.sequence import FrameSequence, SequenceFrame, key_files
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
+    from chalicelib.imaging.align import Aligner, Sight
     from chalicelib.imaging.fits import FrameHeader
+    from chalicelib.imaging.rendering import FrameRenderer
+    from chalicelib.imaging.stretch import Stretch
 
 MESSAGE_LENGTH = 255
 _MIN_FRAMES = 2
 _WRONG_SUFFIX = "its name does not end in an allowed suffix"
 _WRONG_SIZE = "its size differs"
+_UNALIGNED = "it cannot be aligned"
 _GONE = "it has been deleted meanwhile"
+
+_STRETCH_FRAMES = 9
+_REFERENCE_CANDIDATES = 9
+
+_SEQUENCE_FILE = "sequence.json"
+_SPOOL_FILE = "frames.raw"
 
 
 class TimelapseOptions(PipelineOptions):
     """How a timelapse looks; a deployment sets its defaults by `TIMELAPSE_FORMAT` and so on."""
 
-    format: Literal["gif"] = Field("gif", description="Format of the film")
-    fps: float = Field(10, gt=0, le=60, title="FPS", description="Frames per second")
+    format: Literal["gif", "mp4", "webm"] = Field("gif", description="Format of the film")
+    fps: float = Field(10, ge=0.01, le=60, title="FPS", description="Frames per second")
     size: int = Field(500, ge=16, le=4096, description="Longest side, pixels; frames are never enlarged")
     crop_scale: float = Field(0.5, gt=0, le=1, description="Fraction of each side that the flag `crop` keeps")
+    colours: Literal["cubehelix", "heat", "ice", "negative"] = Field(
+        "cubehelix", description="The colours of the flag `colour_map`"
+    )
 
 
 class TimelapsePipeline(PipelineProcess):
-    """Make an animated gif of the frames of a target, oldest first.
+    """Make a film of the frames of a target, oldest first.
 
     A frame that cannot be used is left out and named in the log; the run fails only if fewer than two remain. Frames
-    are read one at a time, so memory does not grow with their number.
+    are read one at a time, so memory does not grow with their number. A run whose time gets short hands over what it has
+    rendered; the film of several runs is that of one.
     """
 
     short_name = "tl"
@@ -58,114 +69,287 @@ class TimelapsePipeline(PipelineProcess):
     options_model = TimelapseOptions
     options: TimelapseOptions
     flags: ClassVar = {
+        "normalise_background": {"default": False, "long_name": "Subtract the sky and show all frames alike"},
         "crop": {"default": False, "long_name": "Keep only the central part"},
+        "clean_cosmics": {"default": False, "long_name": "Remove cosmic rays"},
+        "align": {"default": False, "long_name": "Keep the stars in their places"},
+        "annotate": {"default": False, "long_name": "Write time, name, scale and directions on the frames"},
+        "colour_map": {"default": False, "long_name": "Show brightness in false colours"},
     }
 
     def check_suffixes(self) -> None:
         """Let every name pass: a wrong one costs its frame, not the run."""
 
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
-        """Order the frames, then shrink, stretch and append one after the other.
+        """Order the frames, then render and append one after the other.
 
         Parameters
         ----------
         tmpdir : path
             Where the film is written.
         **flags : bool
-            `crop`: keep the fraction `crop_scale` of each side around the middle.
+            `normalise_background`: subtract the sky of each frame, gradient included, and give all frames one stretch.
+            `crop`: keep the fraction `crop_scale` of each side around the middle. `clean_cosmics`: remove cosmic-ray
+            hits. `align`: lay the frames on the one in the middle of the sequence. `annotate`: write on them.
+            `colour_map`: false colours.
 
         Raises
         ------
         AsyncError
             If fewer than two frames can be used.
+        HandOver
+            If the time gets short.
         """
-        from chalicelib.imaging.gif import GifWriter, grey_palette
-        from chalicelib.imaging.headers import FrameError
+        from chalicelib.imaging.film import open_film
         from chalicelib.imaging.memory import keep_freed_memory
-        from chalicelib.imaging.stretch import LEVELS
+        from chalicelib.imaging.spool import FrameSpool
 
-        self._left_out: list[tuple[str, str]] = []
-        self.log("Sorting frames")
-        frames = self._sort_frames()
+        self._folder = Path(tmpdir)
+        self._flags = flags
+        self._files = key_files(self.input_files)
+        self._headers: dict[tuple[str, int], FrameHeader] = {}
+        self._sequence = FrameSequence()
+        state: dict[str, Any] = {}
+        if self.checkpoint is None:
+            self.log("Sorting frames")
+        else:
+            state = dict(self.checkpoint.state)
+            self._sequence = FrameSequence.load(self.checkpoint.path(_SEQUENCE_FILE))
+        if not self._sequence.is_sorted:
+            self._sort_frames()
+        frames = self._sequence.frames
         self._require_frames(len(frames))
         keep_freed_memory()
-        film = Path(tmpdir) / f"t.{self.options.format}"
-        with GifWriter(film, self.options.fps, grey_palette(LEVELS)) as writer:
-            for number, (file, header) in enumerate(frames, start=1):
+        renderer = self._renderer(frames[0].size, state.get("look"))
+        film = self._folder / f"t.{self.options.format}"
+        writer = open_film(film, self.options.format, self.options.fps, self._palette())
+        with writer, FrameSpool(self._folder / _SPOOL_FILE) as spool:
+            done = int(state.get("done", 0))
+            for indices in self._rendered_before(renderer, state):
+                writer.add(indices)
+                spool.add(indices)
+                self.progress(done, len(frames))
+            for number, frame in enumerate(frames[done:], start=done + 1):
                 self.log(f"Processing frame {number}/{len(frames)}")
-                try:
-                    writer.add(self._render(file, header, crop=flags.get("crop", False)))
-                except FrameError as error:
-                    self._leave_out(file.name, error.reason)
-                except InputGoneError:
-                    self._leave_out(file.name, _GONE)
+                indices = self._render(renderer, frame)
+                if indices is not None:
+                    writer.add(indices)
+                    spool.add(indices)
                 self.progress(number, len(frames))
+                if number < len(frames) and self.is_time_short():
+                    spool.flush()
+                    self._hand_over({"done": number, "frames": writer.frames, "look": _keep_look(renderer)}, spool.path)
         self._require_frames(writer.frames)
         self.log("Finished")
         return [PipelineOutput(film, DataProduct, "timelapse", {"frames": writer.frames})]
 
-    def _sort_frames(self) -> list[tuple[InputFile, FrameHeader]]:
-        """Return the frames that may be used, oldest first; equal times stay in the order of the input."""
-        from chalicelib.imaging.fits import read_frame_header
+    def _sort_frames(self) -> None:
+        """Find the frames that may be used, oldest first; equal times stay in the order of the input."""
         from chalicelib.imaging.headers import FrameError
 
-        frames: list[tuple[InputFile, FrameHeader]] = []
-        for file in self.input_files:
+        for key, file in self._files.items():
+            if key in self._sequence.seen:
+                continue
+            self._sequence.seen.add(key)
             if not self.allows(file.name):
                 self._leave_out(file.name, _WRONG_SUFFIX)
                 continue
             try:
-                frames.append((file, read_frame_header(file.path, file.name)))
+                self._sequence.frames.append(SequenceFrame.of_header(key, self._header(key)))
             except FrameError as error:
                 self._leave_out(file.name, error.reason)
             except InputGoneError:
                 self._leave_out(file.name, _GONE)
             # Fetching many large files takes long: report, so that a cancelled run stops here too.
             self.progress(0, len(self.input_files))
-        frames.sort(key=lambda frame: frame[1].time)
-        return self._of_one_size(frames)
+            if self.is_time_short():
+                self._hand_over({})
+        self._sequence.sort()
+        self._keep_usual_size()
+        filters = self._sequence.describe_filters()
+        if filters is not None:
+            self.log(filters)
 
-    def _of_one_size(self, frames: list[tuple[InputFile, FrameHeader]]) -> list[tuple[InputFile, FrameHeader]]:
-        if not frames:
-            return frames
-        # Of sizes that are equally common the one that comes first in time.
-        usual = Counter(header.size for _, header in frames).most_common(1)[0][0]
+    def _keep_usual_size(self) -> None:
+        if not self._sequence.frames:
+            return
+        usual = self._sequence.usual_size()
         kept = []
-        for file, header in frames:
-            if header.size == usual:
-                kept.append((file, header))
+        for frame in self._sequence.frames:
+            if frame.size == usual:
+                kept.append(frame)
             else:
-                sizes = f"{header.width_px} x {header.height_px} from the usual {usual[0]} x {usual[1]} pixels"
-                self._leave_out(file.name, f"{_WRONG_SIZE}: {sizes}")
-        return kept
+                sizes = "{} x {} from the usual {} x {} pixels".format(*frame.size, *usual)
+                self._leave_out(frame.key[0], f"{_WRONG_SIZE}: {sizes}")
+        self._sequence.frames = kept
 
-    def _render(self, file: InputFile, header: FrameHeader, *, crop: bool) -> npt.NDArray[np.uint8]:
+    def _header(self, key: tuple[str, int]) -> FrameHeader:
+        from chalicelib.imaging.fits import read_frame_header
+
+        if key not in self._headers:
+            file = self._file(key)
+            self._headers[key] = read_frame_header(file.path, file.name)
+        return self._headers[key]
+
+    def _file(self, key: tuple[str, int]) -> InputFile:
+        file = self._files.get(key)
+        if file is None:  # deleted between two runs
+            raise InputGoneError(f"Input file '{key[0]}' is no longer there")
+        return file
+
+    def _palette(self) -> bytes:
+        from chalicelib.imaging.colours import colour_palette, grey_palette
+        from chalicelib.imaging.stretch import LEVELS
+
+        colours = colour_palette(self.options.colours, LEVELS) if self._flags["colour_map"] else grey_palette(LEVELS)
+        if self._flags["annotate"]:
+            from chalicelib.imaging.annotate import ink_palette
+
+            colours += ink_palette()
+        return colours
+
+    def _renderer(self, size: tuple[int, int], look: dict[str, Any] | None) -> FrameRenderer:
+        """Return what renders the frames; `look` is what an earlier run has found out about them."""
+        from chalicelib.imaging.rendering import FrameRenderer
+        from chalicelib.imaging.stretch import LEVELS
+        from chalicelib.imaging.view import View
+
+        crop_scale = self.options.crop_scale if self._flags["crop"] else 1
+        view = View.of_frames(*size, self.options.size, crop_scale)
+        renderer = FrameRenderer(view, clean_cosmics=self._flags["clean_cosmics"])
+        if self._flags["align"]:
+            renderer.aligner = _restore_aligner(look, size) if look else self._choose_reference()
+        if self._flags["normalise_background"]:
+            renderer.stretch = _restore_stretch(look) if look else self._measure_stretch(renderer)
+        if self._flags["annotate"] and not view.is_empty:
+            from chalicelib.imaging.annotate import Annotator
+
+            renderer.annotator = Annotator(*view.film_size, LEVELS, self.target.name)
+        return renderer
+
+    def _measure_stretch(self, renderer: FrameRenderer) -> Stretch:
+        """Measure one stretch for the whole film, on frames spread over the sequence."""
+        from chalicelib.imaging.headers import FrameError
+        from chalicelib.imaging.stretch import measure_sequence_stretch
+
+        frames = self._sequence.frames
+        count = min(_STRETCH_FRAMES, len(frames))
+        samples = []
+        for index in spread(count, len(frames)):
+            self.progress(0, len(frames))
+            try:
+                header = self._header(frames[index].key)
+                samples.append(renderer.sample_sky(self._file(frames[index].key).path, header))
+            except (FrameError, InputGoneError):
+                continue  # named when its turn comes
+        return measure_sequence_stretch(samples)
+
+    def _choose_reference(self) -> Aligner:
+        """Return what lays frames on the one nearest to the middle of the sequence that others can be laid on."""
+        from chalicelib.imaging.align import Aligner
+
+        frames = self._sequence.frames
+        last = len(frames) - 1
+        sights: dict[int, Sight] = {}
+
+        def look_at(index: int) -> Sight:
+            if index not in sights:
+                sights[index] = self._sight(frames[index])
+            return sights[index]
+
+        best, best_share = 0, -1.0
+        for index in sorted(range(len(frames)), key=lambda each: abs(each - last / 2))[:_REFERENCE_CANDIDATES]:
+            if not look_at(index).is_usable:
+                continue
+            near = {index - 1, index + 1, last // 4, last - last // 4} - {index}
+            others = [look_at(each) for each in sorted(near) if 0 <= each <= last]
+            usable = [other for other in others if other.is_usable]
+            fitting = [other for other in usable if other.find_transform(look_at(index)) is not None]
+            share = len(fitting) / max(len(usable), 1)
+            if share > best_share:
+                best, best_share = index, share
+            if share >= 0.5:
+                break
+        return Aligner(look_at(best))
+
+    def _sight(self, frame: SequenceFrame) -> Sight:
+        from chalicelib.imaging.align import Sight
         from chalicelib.imaging.fits import read_pixels
         from chalicelib.imaging.headers import FrameError
-        from chalicelib.imaging.shrink import crop_bounds, shrink
-        from chalicelib.imaging.stretch import apply_stretch, measure_stretch
 
-        pixels = read_pixels(file.path, header)
+        self.progress(0, len(self._sequence.frames))
+        try:
+            header = self._header(frame.key)
+            return Sight.of_frame(read_pixels(self._file(frame.key).path, header), header.keywords)
+        except (FrameError, InputGoneError):
+            return Sight.blind(*frame.size)  # named when its turn comes
+
+    def _rendered_before(self, renderer: FrameRenderer, state: dict[str, Any]) -> Iterator[Any]:
+        """Yield the frames that earlier runs have rendered."""
+        from chalicelib.imaging.spool import read_spool
+
+        if self.checkpoint is not None and state.get("frames"):
+            yield from read_spool(self.checkpoint.path(_SPOOL_FILE), renderer.view.film_size)
+
+    def _render(self, renderer: FrameRenderer, frame: SequenceFrame) -> Any:
+        """Return a frame of the film, or None if it was left out."""
+        from chalicelib.imaging.headers import FrameError
+
+        name = frame.key[0]
+        try:
+            header = self._header(frame.key)
+            indices, is_blank = renderer.render(self._file(frame.key).path, header)
+        except FrameError as error:
+            self._leave_out(name, error.reason)
+            return None
+        except InputGoneError:
+            self._leave_out(name, _GONE)
+            return None
         if header.planes > 1:
-            self.log(f"Using the first of {header.planes} planes of '{file.name}'")
-        if crop:
-            (top, bottom), (left, right) = (crop_bounds(n, self.options.crop_scale) for n in pixels.shape)
-            if top == bottom or left == right:
-                raise FrameError(file.name, "nothing is left of it after cropping")
-            pixels = pixels[top:bottom, left:right]
-        small = shrink(pixels, self.options.size)
-        indices = apply_stretch(small, measure_stretch(small))
-        if not indices.any():
-            self.log(f"Frame '{file.name}' is blank")
+            self.log(f"Using the first of {header.planes} planes of '{name}'")
+        if is_blank:
+            self.log(f"Frame '{name}' is blank")
         return indices
 
+    def _hand_over(self, state: dict[str, Any], *files: Path) -> None:
+        sequence = self._folder / _SEQUENCE_FILE
+        self._sequence.save(sequence)
+        self.hand_over(state, [sequence, *files])
+
     def _leave_out(self, name: str, reason: str) -> None:
-        self._left_out.append((name, reason))
+        self._sequence.left_out.append((name, reason))
         self.log(f"Left out '{name}': {reason}")
 
     def _require_frames(self, count: int) -> None:
         if count < _MIN_FRAMES:
-            raise AsyncError(too_few_frames_message(count, self._left_out, self.suffix_message))
+            raise AsyncError(too_few_frames_message(count, self._sequence.left_out, self.suffix_message))
+
+
+def spread(count: int, length: int) -> list[int]:
+    """Return `count` indices, the first and the last among them, evenly spread over `length`; `count` is at least 2."""
+    return [round(step * (length - 1) / (count - 1)) for step in range(count)]
+
+
+def _keep_look(renderer: FrameRenderer) -> dict[str, Any]:
+    """Return as JSON what was found out about the frames, exactly."""
+    kept: dict[str, Any] = {}
+    if renderer.stretch is not None:
+        kept["stretch"] = [renderer.stretch.black, renderer.stretch.white, renderer.stretch.softening]
+    if renderer.aligner is not None:
+        kept["align"] = renderer.aligner.to_json()
+    return kept
+
+
+def _restore_stretch(look: dict[str, Any]) -> Stretch:
+    from chalicelib.imaging.stretch import Stretch
+
+    return Stretch(*look["stretch"])
+
+
+def _restore_aligner(look: dict[str, Any], size: tuple[int, int]) -> Aligner:
+    from chalicelib.imaging.align import Aligner
+
+    return Aligner.from_json(look["align"], *size)
 
 
 def too_few_frames_message(
@@ -190,9 +374,10 @@ def too_few_frames_message(
         return _fit(suffix_message, name)
     if kinds == {_WRONG_SIZE}:
         return "Invalid parameters. Are all images the same size?"
-    if len(kinds) == 1:
+    if len(kinds) == 1 and kinds != {_UNALIGNED}:
         return _fit(lambda shown: f"Error in file '{shown}': {reason}", name)
-    text = f"Fewer than two usable frames ({usable} of {usable + len(left_out)}): "
+    what = "frames can be aligned" if kinds == {_UNALIGNED} else "usable frames"
+    text = f"Fewer than two {what} ({usable} of {usable + len(left_out)}): "
     return _shorten(text + "; ".join(f"'{name}': {reason}" for name, reason in left_out), MESSAGE_LENGTH)
 
 

@@ -8,8 +8,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from chalicelib.imaging.colours import grey_palette
 from chalicelib.imaging.film import open_film
-from chalicelib.imaging.gif import grey_palette
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FRAMES = 12

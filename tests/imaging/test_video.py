@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
+from chalicelib.imaging.colours import grey_palette
 from chalicelib.imaging.film import open_film
-from chalicelib.imaging.gif import grey_palette
 
 KINDS = ("mp4", "webm")
 pytestmark = pytest.mark.parametrize("kind", KINDS)

@@ -271,7 +271,7 @@ def test_files_are_fetched_one_at_a_time_and_only_if_their_name_is_allowed(run, 
 def test_asking_the_class_for_its_flags_loads_no_image_library():
     code = (
         "import sys; from chalicelib.pipelines.timelapse import TimelapseOptions, TimelapsePipeline as T; "
-        "assert set(T.flags) == {'crop'} and T.allowed_suffixes and T.short_name == 'tl'; "
+        "assert 'crop' in T.flags and T.allowed_suffixes and T.short_name == 'tl'; "
         "print([name for name in ('numpy', 'fitsio', 'PIL') if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
