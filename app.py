@@ -13,6 +13,7 @@ from chalicelib.handlers import (
     pages,
     processes,
     productions,
+    reduced_data,
     renditions,
     targets,
 )
@@ -21,7 +22,7 @@ app = Chalice(app_name="sidereal", configure_logs=False)
 app.debug = False
 app.api.binary_types.append("multipart/form-data")
 
-for module in (health, events, productions, targets, data_products, renditions, processes, pages, jobs):
+for module in (health, events, productions, targets, data_products, reduced_data, renditions, processes, pages, jobs):
     app.register_blueprint(module.blueprint)
 
 if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):

@@ -24,7 +24,6 @@ from chalicelib.models.data_products import (
     default_type,
     segment_of,
 )
-from chalicelib.models.fields import MAX_ID
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services.processes import delete_product as delete_with_file
 from chalicelib.services.renditions import delete_group as delete_with_archives
@@ -40,13 +39,9 @@ _MAGIC_BYTES = 16
 
 def list_products(request: Request) -> Reply:
     """List the data products of a target by id."""
-    text = request.query.get("target", "")
-    if not text:
-        raise InvalidInputError.of("target", "This parameter is required.")
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
-        raise InvalidInputError.of("target", "A valid integer is required.")
+    target_id = paging.target_of(request)
     limit = paging.limit_of(request, 100)
-    found, total, page = data_products.read_page(int(text), limit, request.query.get("next"))
+    found, total, page = data_products.read_page(target_id, limit, request.query.get("next"))
     return page_of([product.public() for product in found], total, page, request)
 
 

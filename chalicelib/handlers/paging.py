@@ -1,7 +1,8 @@
-"""The parameters `limit` and `next` that every list takes."""
+"""The parameters `limit` and `next` that every list takes, and `target` of those that belong to one."""
 
 from chalicelib.errors import InvalidInputError
 from chalicelib.handlers.http import Request
+from chalicelib.models.fields import MAX_ID
 
 MAX_LIMIT = 500
 """Members of a list answered at once; a list asked for without `limit` ends here, too, and says `next`."""
@@ -20,4 +21,20 @@ def limit_of(request: Request, default: int = MAX_LIMIT) -> int:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
         raise InvalidInputError.of("limit", f"must be a number from 1 to {MAX_LIMIT}", "value_error.limit")
+    return int(text)
+
+
+def target_of(request: Request) -> int:
+    """Return the parameter `target`.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is missing, or no id.
+    """
+    text = request.query.get("target", "")
+    if not text:
+        raise InvalidInputError.of("target", "This parameter is required.")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
+        raise InvalidInputError.of("target", "A valid integer is required.")
     return int(text)

@@ -5,6 +5,7 @@ This module imports nothing heavy: the API reads `flags` and `allowed_suffixes` 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Protocol
@@ -62,7 +63,8 @@ class PipelineOutput:
     Parameters
     ----------
     path : path
-        The file; it lies in the `tmpdir` that `do_pipeline` was given. Not used for reduced data.
+        The file; it lies in the `tmpdir` that `do_pipeline` was given. None for measured values; reduced data with a
+        file, and without `data`, is the text in it.
     output_type : type
         `DataProduct` or `ReducedDatum`.
     data_product_type : str
@@ -139,6 +141,18 @@ class InputFiles(Sequence[Any]):
     def all(self) -> "InputFiles":
         """Return all of them: itself."""
         return self
+
+    def first(self) -> Any:
+        """Return the first of them, None where there is none."""
+        return self._files[0] if self._files else None
+
+    def last(self) -> Any:
+        """Return the last of them, None where there is none."""
+        return self._files[-1] if self._files else None
+
+    def exists(self) -> bool:
+        """Say whether there are any."""
+        return bool(self._files)
 
     def count(self, value: Any = None) -> int:
         """Return how many there are, or how often `value` is among them."""
@@ -259,9 +273,14 @@ class PipelineProcess:
         """Say that `done` of `total` steps are finished; also the point at which a cancelled run stops."""
         self._reporter.progress(done, total)
 
-    def update_status(self, status: str) -> None:
-        """Set the status word that users see while the pipeline runs."""
+    def update_status(self, status: str) -> AbstractContextManager[None]:
+        """Set the status word that users see while the pipeline runs.
+
+        It is set at once. What is returned does nothing: `with self.update_status("Calibrating"):` is how
+        tom_education's authors write it.
+        """
         self._reporter.update_status(status)
+        return nullcontext()
 
     def is_time_short(self) -> bool:
         """Say whether the function's time is nearly up, so that the run had better be handed over."""
@@ -269,6 +288,9 @@ class PipelineProcess:
 
     def hand_over(self, state: Mapping[str, Any], files: Sequence[Path] = ()) -> NoReturn:
         """End this run; another one begins with what is given here in its `checkpoint`.
+
+        Each run must come further than the one before: `progress` counts the steps of the whole work, and a run that
+        hands over where it began fails.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""What a run has made becomes data products of its target, and the process ends."""
+"""What a run has made and measured becomes data products and reduced data of its target, and the process ends."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,16 @@ from chalicelib import clock
 from chalicelib.errors import InvalidInputError
 from chalicelib.models.data_products import DataProduct, Group
 from chalicelib.models.processes import Process
+from chalicelib.models.reduced_data import Point, ReducedRun, Text
 from chalicelib.pipelines import base
+from chalicelib.services.measurements import points_of, texts_of
 from chalicelib.services.processes import delete_product
-from chalicelib.storage import artefacts, data_products, groups, process_moves, processes
+from chalicelib.storage import artefacts, data_products, groups, process_moves, processes, reduced_data
+from chalicelib.storage.requests import Write
 
 TIMELAPSE = "timelapse"
 MAX_OUTPUTS = 80
-"""Of one run: each may add an entry to the transaction that ends it, which has room for 100 actions."""
+"""Files of one run: each may add an entry to the transaction that ends it, which has room for 100 actions."""
 
 
 def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]) -> None:
@@ -28,23 +31,43 @@ def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]
     ClaimLostError
         If the claim no longer stands.
     """
-    if any(output.output_type is not base.DataProduct for output in outputs):
-        raise base.AsyncError("A pipeline's outputs must be data products")
-    if len(outputs) > MAX_OUTPUTS:
-        raise base.AsyncError(f"The pipeline made {len(outputs)} outputs; at most {MAX_OUTPUTS} can be kept")
-    files = {f"{process.identifier}_{_file(output).name}": output for output in outputs}
-    if len(files) < len(outputs):
-        names = Counter(_file(output).name for output in outputs)
-        raise base.AsyncError(f"The pipeline made more than one output named '{names.most_common(1)[0][0]}'")
+    made = [output for output in outputs if output.output_type is base.DataProduct]
+    measured = [output for output in outputs if output.output_type is base.ReducedDatum]
+    if len(made) + len(measured) < len(outputs):
+        raise base.AsyncError("A pipeline's outputs must be data products or reduced data")
+    files = _by_name(process, made)
+    points, texts = points_of(measured, process), texts_of(measured, process)
+    file_count = len(files) + len(texts)
+    if file_count > MAX_OUTPUTS:
+        raise base.AsyncError(f"The pipeline made {file_count} outputs; at most {MAX_OUTPUTS} can be kept")
     ended = clock.to_text(clock.now())
-    if not files:
-        process_moves.succeed(process, token, ended, None, [])
-        return
+    if process.attempt > 1:  # whose worker has lost its claim, and can add nothing any more
+        reduced_data.discard(process.id, process.attempt - 1)
+    group, cards = _keep_files(process, token, files, ended) if files else (None, [])
+    cards += _keep_reduced_data(process, token, points, texts, ended)
+    process_moves.succeed(process, token, ended, group, cards)
+    if files and process.attempt > 1:
+        current = f"processes/{process.id}/{process.attempt}/"
+        stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
+        artefacts.delete(stale)
+
+
+def _by_name(process: Process, made: Sequence[base.PipelineOutput]) -> dict[str, base.PipelineOutput]:
+    files = {f"{process.identifier}_{_file(output).name}": output for output in made}
+    if len(files) < len(made):
+        names = Counter(_file(output).name for output in made)
+        raise base.AsyncError(f"The pipeline made more than one output named '{names.most_common(1)[0][0]}'")
+    return files
+
+
+def _keep_files(
+    process: Process, token: str, files: Mapping[str, base.PipelineOutput], ended: str
+) -> tuple[Group, list[Write]]:
+    """Keep files as data products; return their group and entries, which the end of the process makes visible."""
     ids = dict(zip(files, data_products.next_ids(len(files)), strict=True))
     ids, group_id = process_moves.reserve_outputs(process, token, ids, groups.next_id())
     _delete_outputs_of_earlier_attempts([each for name, each in ids.items() if name not in files])
-    group = Group(group_id, f"{process.identifier}_outputs", ended)
-    cards = []
+    cards: list[Write] = []
     for name, output in files.items():
         product = _product(process, ids[name], name, output, group_id, ended)
         artefacts.put_file(product.key, _file(output))
@@ -52,15 +75,33 @@ def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]
             data_products.publish_output(product, process_moves.holds_claim(process.id, token))
         except InvalidInputError as error:
             raise base.AsyncError(f"Output '{name}' could not be kept: {error}") from None
+        cards += data_products.plot_entry(product)
         if product.timelapse_card:
             cards.append(
                 processes.put_timelapse_card(process.target_id, product.timelapse_card, _entry(product, output, ended))
             )
-    process_moves.succeed(process, token, ended, group, cards)
-    if process.attempt > 1:
-        current = f"processes/{process.id}/{process.attempt}/"
-        stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
-        artefacts.delete(stale)
+    return Group(group_id, f"{process.identifier}_outputs", ended), cards
+
+
+def _keep_reduced_data(
+    process: Process, token: str, points: Sequence[Point], texts: Sequence[Text], ended: str
+) -> list[Write]:
+    """Keep what was measured; return what the end of the process makes it visible by."""
+    count = len(points) + len(texts)
+    if count == 0:
+        return []
+    run = ReducedRun(
+        target_id=process.target_id,
+        process_id=process.id,
+        identifier=process.identifier,
+        ended=ended,
+        attempt=process.attempt,
+        first_id=reduced_data.next_ids(count)[0],
+        point_count=len(points),
+        text_count=len(texts),
+    )
+    reduced_data.keep(run, points, texts, process_moves.holds_claim(process.id, token))
+    return reduced_data.cards(run)
 
 
 def _file(output: base.PipelineOutput) -> Path:

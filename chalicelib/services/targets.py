@@ -9,7 +9,7 @@ from chalicelib import clock
 from chalicelib.errors import NotFoundError, UnavailableError
 from chalicelib.models.targets import Target, TargetChange
 from chalicelib.services.processes import delete_process, delete_product
-from chalicelib.storage import artefacts, data_products, processes, targets
+from chalicelib.storage import artefacts, data_products, processes, reduced_data, targets
 from chalicelib.storage.targets import TargetChangedError
 
 CHANGE_TRIES = 20
@@ -66,6 +66,7 @@ def delete_target(target_id: int) -> None:
         _check_time(end)
         delete_product(product)
     data_products.drop_list(target_id)
+    reduced_data.drop_count(target_id)
     for folder in ("products", "uploads"):  # of uploads that were never completed
         artefacts.delete(artefacts.list_keys(f"{folder}/{target_id}/"))
     targets.delete(target)

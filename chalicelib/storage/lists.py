@@ -168,7 +168,7 @@ def read(table: str, name: str, limit: int, cursor: str | None = None, max_bytes
     InvalidInputError
         If the cursor is not one of this list; names the parameter `next`.
     """
-    bucket, after, is_forward = _decode(name, cursor) if cursor else (0, None, True)
+    bucket, after, is_forward = decode_cursor(name, cursor) if cursor else (0, None, True)
     found: list[dict[str, Any]] = []
     stopped_at: dict[str, Any] | None = None
     size = 0
@@ -318,31 +318,44 @@ def forget() -> None:
     _open_buckets.clear()
 
 
-def _encode(item: dict[str, Any], *, is_forward: bool) -> str:
-    bucket = int(item["list_pk"].rpartition("#")[2])
-    text = json.dumps([1, bucket, item["list_sk"], is_forward], separators=(",", ":"))
+def encode_cursor(number: int, order: str, *, is_forward: bool) -> str:
+    """Return the cursor that stands behind, or before, a place in a list: a number and a text that sorts."""
+    text = json.dumps([1, number, order, is_forward], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(name: str, cursor: str) -> tuple[int, str, bool]:
+def decode_cursor(name: str, cursor: str) -> tuple[int, str, bool]:
+    """Return what `encode_cursor` encoded.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no cursor, or none that DynamoDB would take for a key; names the parameter `next`.
+    """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-        version, bucket, order, is_forward = json.loads(text)
+        version, number, order, is_forward = json.loads(text)
         size = len(order.encode())  # which fails for half a surrogate pair
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise _bad_cursor(name) from None
+        raise bad_cursor(name) from None
     shapes = (
         version == 1,
-        type(bucket) is int and 0 <= bucket < 10**8,
+        type(number) is int and 0 <= number < 10**8,
         0 < size <= 1024,  # DynamoDB refuses longer sort keys
     )
     if not all(shapes) or type(is_forward) is not bool:
-        raise _bad_cursor(name)
-    return bucket, order, is_forward
+        raise bad_cursor(name)
+    return number, order, is_forward
 
 
-def _bad_cursor(name: str) -> InvalidInputError:
+def bad_cursor(name: str) -> InvalidInputError:
+    """Return the error that says that a cursor is none of the list `name`."""
     return InvalidInputError.of(
         "next", f"not a cursor of this list ({name.partition('#')[0].lower()})", "value_error.cursor"
     )
+
+
+def _encode(item: dict[str, Any], *, is_forward: bool) -> str:
+    bucket = int(item["list_pk"].rpartition("#")[2])
+    return encode_cursor(bucket, item["list_sk"], is_forward=is_forward)

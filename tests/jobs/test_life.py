@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import ClaimLostError, ConflictError
-from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineOutput, ReducedDatum
+from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineOutput
 from chalicelib.services import processes as service
 from chalicelib.services.runs import run_process
 from chalicelib.storage import clients, data_products, groups, process_moves, processes
@@ -130,7 +130,7 @@ def test_a_pipeline_is_given_its_target_and_its_files(jobs: Jobs) -> None:
 
     def look(pipeline: Any, folder: Path, flags: Any) -> tuple[()]:
         file = pipeline.input_files.all()[0]
-        seen.extend([pipeline.target.name, pipeline.target.ra, file.name, file.data.path.read_bytes()])
+        seen.extend([pipeline.target.name, pipeline.target.ra, file.name, Path(file.data.path).read_bytes()])
         return ()
 
     jobs.work(look)
@@ -224,10 +224,10 @@ def test_outputs_of_one_name_fail_the_run_instead_of_losing_one(jobs: Jobs) -> N
 
 
 def test_an_output_of_another_kind_fails_the_run_and_leaves_nothing(jobs: Jobs) -> None:
-    jobs.work(lambda pipeline, folder, flags: [(written(folder, "a.txt"),), (written(folder, "b.txt"), ReducedDatum)])
+    jobs.work(lambda pipeline, folder, flags: [(written(folder, "a.txt"),), (written(folder, "b.txt"), str)])
     process = jobs.submit()
     jobs.run(process)
-    assert jobs.get(process)["status"] == "failed"
+    assert jobs.get(process)["failure_message"] == "A pipeline's outputs must be data products or reduced data"
     assert (jobs.outputs(), jobs.aws.keys("processes/")) == ([], [])
 
 
