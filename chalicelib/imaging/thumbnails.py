@@ -115,15 +115,12 @@ def _read_film(path: Path, name: str, container: str) -> Image.Image:
     try:
         # The format is named, so that a play list in disguise is not followed to other files.
         with av.open(str(path), format=container) as film:
-            if not film.streams.video:
-                raise FrameError(name, "the film has no picture")
             stream = film.streams.video[0]
             _check_size(name, stream.codec_context.width, stream.codec_context.height)
-            for frame in film.decode(stream):
-                return frame.to_image()
-    except (av.FFmpegError, ValueError, LookupError) as error:
-        raise FrameError(name, "the film is damaged") from error
-    raise FrameError(name, "the film has no picture")
+            picture = next(film.decode(stream)).to_image()
+    except (av.FFmpegError, ValueError, LookupError, StopIteration) as error:
+        raise FrameError(name, "the film is damaged, or holds no picture") from error
+    return picture
 
 
 def _check_size(name: str, width: int, height: int) -> None:

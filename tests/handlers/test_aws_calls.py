@@ -1,5 +1,6 @@
 """What each request costs: how often AWS is asked, and for what."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ from chalicelib.storage import lists
 
 GW = "/api/v1/events/GW150914"
 PROD = "/api/v1/productions/GW150914/Prod_A"
+GIF = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
 
 
 @pytest.fixture
@@ -79,6 +83,28 @@ def test_target_and_group_are_created_with_two_requests(cost: Any) -> None:
     assert cost("POST", "/api/targets/", target, status=201) == ["UpdateItem", "TransactWriteItems"]
     group = {"name": "Good quality data"}
     assert cost("POST", "/api/dataproductgroups/", group, status=201) == ["UpdateItem", "TransactWriteItems"]
+
+
+def test_a_thumbnail_that_is_made_costs_one_request_and_an_archive_two(
+    api: Any, cost: Any, deliver: Callable[..., Any]
+) -> None:
+    group = api.post("/api/dataproductgroups/", {"name": "all"}).json["id"]
+    api.upload(api.target(), "a.gif", GIF, group=[group])
+    thumbnail, archive = "/api/dataproducts/1/thumbnail/", f"/api/dataproductgroups/{group}/zip/"
+    # the address of the queue is asked for once in the life of a process
+    assert cost("GET", thumbnail, status=202) == ["Query", "PutItem", "GetQueueUrl", "SendMessage"]
+    assert cost("GET", archive, status=202) == ["Query", "BatchGetItem", "PutItem", "SendMessage"]
+    assert cost("GET", archive, status=202) == ["Query", "BatchGetItem"]
+    deliver("renditions")
+    deliver("renditions")
+    assert cost("GET", thumbnail, status=302) == ["Query"]
+    assert cost("GET", archive, status=302) == ["Query", "BatchGetItem"]
+
+
+def test_a_thumbnail_adds_no_request_to_the_deletion_of_its_file(api: Any, cost: Any) -> None:
+    api.upload(api.target(), "a.gif", GIF)
+    deletion = cost("DELETE", "/api/dataproducts/1/", status=204)
+    assert deletion == ["GetItem", "DeleteObjects", "TransactWriteItems"]
 
 
 @pytest.mark.parametrize(

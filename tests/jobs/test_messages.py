@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from chalicelib.models.messages import RunProcess
+from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess, read_job, read_make_rendition
 
 
 def test_a_message_carries_its_version_and_the_id_of_a_process_only() -> None:
@@ -37,3 +37,37 @@ def test_a_message_without_a_version_is_one_of_version_1() -> None:
 def test_another_message_is_refused(body: str) -> None:
     with pytest.raises(ValidationError):
         RunProcess.model_validate_json(body)
+
+
+@pytest.mark.parametrize("message", [MakeThumbnail(product_id=7), MakeArchive(group_id=3)])
+def test_a_message_for_a_rendition_says_of_which_kind(message: MakeThumbnail | MakeArchive) -> None:
+    body = message.model_dump_json()
+    assert json.loads(body).keys() == type(message).model_fields.keys()
+    assert read_make_rendition(body) == read_job(body) == message
+
+
+def test_the_messages_of_all_queues_are_told_apart() -> None:
+    assert read_job('{"process_id": 7}') == RunProcess(process_id=7)
+    assert read_job('{"kind": "thumbnail", "product_id": 7}') == MakeThumbnail(product_id=7)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"product_id": 7}',
+        '{"kind": "thumbnail"}',
+        '{"kind": "thumbnail", "group_id": 7}',
+        '{"kind": "archive", "product_id": 7}',
+        '{"kind": "film", "product_id": 7}',
+        '{"kind": "archive", "group_id": 0}',
+        '{"kind": "archive", "group_id": 1, "version": 2}',
+        '{"kind": "archive", "group_id": 1, "process_id": 1}',
+    ],
+)
+def test_another_message_for_a_rendition_is_refused(body: str) -> None:
+    for read in (read_make_rendition, read_job):
+        with pytest.raises(ValidationError):
+            read(body)
