@@ -17,6 +17,7 @@ from chalicelib.handlers import (
     renditions,
     targets,
 )
+from chalicelib.pipelines.registry import all_pipelines
 
 app = Chalice(app_name="sidereal", configure_logs=False)
 app.debug = False
@@ -28,3 +29,5 @@ for module in (health, events, productions, targets, data_products, reduced_data
 if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
     # A deployed stage without keys refuses to start; `chalice package` and tests import this module without any.
     auth.require_configured()
+    # Pipelines that cannot be used are named in the log of the start, not in that of somebody's first run.
+    all_pipelines()

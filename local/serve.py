@@ -119,6 +119,8 @@ def _run(
     if keys and not options.own_key:
         say(f"API key of this machine: {machine_token(home)}  (kept in {home.keys_file})")
     supervisor.run_once(child("provisioning", "provision", log_name="provision"), START_TIMEOUT_S)
+    for line in refused_pipelines():
+        say(line)
     url = _url(options.host, http)
     home.write_running({"pid": os.getpid(), "url": url, "environment": {**aws_variables(aws_url), **keys}})
     # Nobody gets an answer before there is something to answer from.
@@ -132,6 +134,15 @@ def _run(
     supervisor.start(child("schedule", "schedule", log_name="schedule"))
     on_ready(url)
     supervisor.run()
+
+
+def refused_pipelines() -> list[str]:
+    """Return a line for each pipeline that the setting names and that cannot be used."""
+    from chalicelib.pipelines.registry import load_pipelines, refusal
+    from chalicelib.settings import get_settings
+
+    loaded = load_pipelines(get_settings().pipelines)
+    return [refusal(name, reason) for name, reason in loaded.refused.items()]
 
 
 @contextmanager

@@ -213,6 +213,7 @@ class PipelineProcess:
         self.identifier = identifier
         self.options: Any = self.options_model() if options is None else options
         self.checkpoint = checkpoint
+        self.status = ""
         self._reporter = reporter
 
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
@@ -279,8 +280,14 @@ class PipelineProcess:
         It is set at once. What is returned does nothing: `with self.update_status("Calibrating"):` is how
         tom_education's authors write it.
         """
+        self.status = status
         self._reporter.update_status(status)
         return nullcontext()
+
+    def save(self) -> None:
+        """Show users what `status` says: the longer way to write `update_status`, which tom_education documents, too."""
+        if self.status:
+            self._reporter.update_status(self.status)
 
     def is_time_short(self) -> bool:
         """Say whether the function's time is nearly up, so that the run had better be handed over."""

@@ -1,4 +1,7 @@
-"""Which pipelines there are: the setting `PIPELINES` maps names to dotted paths, as TOM_EDUCATION_PIPELINES did."""
+"""Which pipelines there are: the setting `PIPELINES` maps names to dotted paths, as TOM_EDUCATION_PIPELINES did.
+
+A class that cannot be used is refused and named in the log with the reason; the others are not touched by it.
+"""
 
 from collections.abc import Mapping
 from functools import cache
@@ -8,8 +11,21 @@ from typing import Any
 from chalicelib.errors import NotFoundError
 from chalicelib.observability import logger
 from chalicelib.pipelines.base import PipelineProcess
+from chalicelib.pipelines.checks import MAX_NAME_LENGTH, faults_of
 from chalicelib.pipelines.options import describe_options
 from chalicelib.settings import get_settings
+
+
+class RefusedPipelineError(Exception):
+    """Raised when what the setting names cannot be used as a pipeline; the text says why."""
+
+
+class Pipelines(dict[str, type[PipelineProcess]]):
+    """The pipelines by the names under which they are registered; `refused` has the others' names and the reasons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: dict[str, str] = {}
 
 
 def find_pipeline(name: str) -> tuple[str, type[PipelineProcess]]:
@@ -18,46 +34,99 @@ def find_pipeline(name: str) -> tuple[str, type[PipelineProcess]]:
     Raises
     ------
     NotFoundError
-        If there is none.
+        If there is none, or it was refused.
     """
-    for known, pipeline in all_pipelines().items():
+    pipelines = all_pipelines()
+    for known, pipeline in pipelines.items():
         if known.lower() == name.lower():
             return known, pipeline
+    if any(refused.lower() == name.lower() for refused in pipelines.refused):
+        raise NotFoundError(f"The pipeline '{name}' is configured, but was refused; the log says why")
     raise NotFoundError(f"Invalid pipeline name '{name}'")
 
 
 @cache
-def all_pipelines() -> Mapping[str, type[PipelineProcess]]:
-    """Return all pipelines by name. One that cannot be loaded is left out and named in the log; the others stay."""
-    found: dict[str, type[PipelineProcess]] = {}
-    for name, path in get_settings().pipelines.items():
+def all_pipelines() -> Pipelines:
+    """Return the pipelines that the setting names; those that cannot be used are named in the log, once."""
+    pipelines = load_pipelines(get_settings().pipelines)
+    for name, reason in pipelines.refused.items():
+        logger.error(refusal(name, reason), extra={"pipeline": name, "reason": reason})
+    return pipelines
+
+
+def refusal(name: str, reason: str) -> str:
+    """Return the message that names the setting, the pipeline and the reason."""
+    return f"PIPELINES: the pipeline '{name}' is refused: {reason}"
+
+
+def load_pipelines(configured: Mapping[str, str]) -> Pipelines:
+    """Load every pipeline of a mapping of name to dotted path; none of them can keep another from being loaded."""
+    pipelines = Pipelines()
+    for name, path in configured.items():
         try:
-            found[name] = load_pipeline(path)
-        except Exception as error:  # noqa: BLE001 - the border to other people's code
-            logger.error("pipeline left out", extra={"pipeline": name, "path": path, "reason": str(error)})
-    return found
+            _require_free_name(name, pipelines)
+            pipeline = load_pipeline(path)
+            _require_free_short_name(pipeline, pipelines)
+        except RefusedPipelineError as error:
+            pipelines.refused[name] = str(error)
+        else:
+            pipelines[name] = pipeline
+    return pipelines
 
 
 def load_pipeline(path: str) -> type[PipelineProcess]:
-    """Return the class at a dotted path, if it is a pipeline.
+    """Return the class at a dotted path.
 
     Raises
     ------
-    ImportError, AttributeError
-        If there is no such class.
-    TypeError, ValueError
-        If it is no pipeline, or its flags are not of the documented form.
+    RefusedPipelineError
+        If there is none, or it cannot be used as a pipeline.
     """
-    module, _, name = path.rpartition(".")
-    if not module:
-        raise ValueError(f"'{path}' is not a dotted path")
-    pipeline = getattr(import_module(module), name)
-    if not (isinstance(pipeline, type) and issubclass(pipeline, PipelineProcess)):
-        raise TypeError(f"'{path}' is not a subclass of PipelineProcess")
-    for flag, options in (pipeline.flags or {}).items():
-        if not isinstance(options, Mapping) or not flag.isidentifier():
-            raise ValueError(f"the flag '{flag}' of '{path}' needs a mapping with `default` and `long_name`")
-    return pipeline
+    module_path, _, name = path.rpartition(".")
+    if not module_path or not all(part.isidentifier() for part in path.split(".")):
+        raise RefusedPipelineError(f"'{path}' is not a dotted path such as 'package.module.Class'")
+    try:
+        module = import_module(module_path)
+    except ModuleNotFoundError as error:
+        raise RefusedPipelineError(_missing(module_path, error)) from error
+    # a module of somebody else's may do anything when it is imported, even end the program
+    except (Exception, SystemExit) as error:
+        text = f"importing '{module_path}' raises {type(error).__name__}: {error}"
+        raise RefusedPipelineError(text) from error
+    pipeline = getattr(module, name, None)
+    if pipeline is None:
+        raise RefusedPipelineError(f"the module '{module_path}' has no class '{name}'")
+    try:
+        faults = list(faults_of(pipeline))
+    except Exception as error:  # noqa: BLE001 - attributes of somebody else's class may do anything, too
+        faults = [f"looking at it raises {type(error).__name__}: {error}"]
+    if faults:
+        raise RefusedPipelineError(f"'{path}' cannot be used: {'; '.join(faults)}")
+    found: type[PipelineProcess] = pipeline
+    return found
+
+
+def _missing(module_path: str, error: ModuleNotFoundError) -> str:
+    if error.name and (module_path == error.name or module_path.startswith(f"{error.name}.")):
+        return f"there is no module '{module_path}'"
+    return (
+        f"importing '{module_path}' needs the module '{error.name}', which is not there; what only job functions carry"
+        " is imported inside do_pipeline"
+    )
+
+
+def _require_free_name(name: str, others: Pipelines) -> None:
+    if not name.strip() or len(name) > MAX_NAME_LENGTH:
+        raise RefusedPipelineError(f"its name must have 1 to {MAX_NAME_LENGTH} characters")
+    twins = [other for other in others if other.lower() == name.lower()]
+    if twins:
+        raise RefusedPipelineError(f"its name differs from that of '{twins[0]}' only by upper and lower case")
+
+
+def _require_free_short_name(pipeline: type[PipelineProcess], others: Pipelines) -> None:
+    for name, other in others.items():
+        if other.short_name.lower() == pipeline.short_name.lower():
+            raise RefusedPipelineError(f"its short_name '{pipeline.short_name}' is that of '{name}', too")
 
 
 def describe(name: str, pipeline: type[PipelineProcess]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from chalicelib.models.data_products import DataProduct
 from chalicelib.pipelines.base import InputGoneError
@@ -71,13 +72,51 @@ class StoredInput:
         return self._copies.path_of(self._product)
 
     @property
-    def data(self) -> "StoredInput":
+    def pk(self) -> int:
+        """Its number, under the name that Django gives it."""
+        return self.id
+
+    @property
+    def data(self) -> "DataFile":
         """The file itself: tom_education's authors write `product.data.path`."""
-        return self
+        return DataFile(self)
 
     def get_file_name(self) -> str:
         """Return the file name, as TOM Toolkit's data products do."""
         return self.name
+
+
+class DataFile:
+    """The file of an input, as Django shows it to tom_education's authors: its path is a text."""
+
+    def __init__(self, product: StoredInput) -> None:
+        self.name = product.name
+        self._product = product
+
+    @property
+    def path(self) -> str:
+        """The local copy."""
+        return str(self._product.path)
+
+    @property
+    def file(self) -> BinaryIO:
+        """The local copy, open for reading."""
+        return self.open()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._product.path.stat().st_size
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Open the local copy; for reading only, it is the run's own and may be fetched anew."""
+        if mode not in ("r", "rb"):
+            raise ValueError(f"an input file is opened for reading, not with the mode '{mode}'")
+        return self._product.path.open("rb")
+
+    def read(self) -> bytes:
+        """Return all of it."""
+        return self._product.path.read_bytes()
 
 
 def stored_inputs(products: Sequence[DataProduct], folder: Path, budget_bytes: int) -> list[StoredInput]:

@@ -26,7 +26,10 @@ class Scripted(PipelineProcess):
     """Does what the test says."""
 
     short_name = "sc"
-    flags: ClassVar = {"loud": {"default": True, "long_name": "Say more"}, "fast": {"default": False}}
+    flags: ClassVar = {
+        "loud": {"default": True, "long_name": "Say more"},
+        "fast": {"default": False, "long_name": "Be quick"},
+    }
     work: ClassVar[Work]
     runs: ClassVar[int] = 0
 
