@@ -1,6 +1,7 @@
 """Measure stars at known places: the sky around them, their centres, and the counts inside circles."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ import sep
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
 
+# No camera counts this far; files that mark bad pixels by a huge number do.
+_LARGEST_COUNT = 1e30
 _CLIP_SIGMA = 3.0
 _CLIP_ROUNDS = 5
 _MIN_SKY_PIXELS = 30
@@ -34,6 +37,15 @@ class Sky:
     level: Floats
     noise: Floats
     pixels: Floats
+
+
+def as_image(pixels: npt.NDArray[Any]) -> Image:
+    """Return pixels of any type and byte order as the functions here take them; bad ones become NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        image = np.ascontiguousarray(pixels, dtype=np.float32)
+        if not -_LARGEST_COUNT < float(image.min()) <= float(image.max()) < _LARGEST_COUNT:
+            image = np.where(np.abs(image) < _LARGEST_COUNT, image, np.float32(np.nan))
+    return image
 
 
 def measure_sky(pixels: Image, xy: Floats, inner_px: float, outer_px: float) -> Sky:

@@ -1,5 +1,6 @@
 """Which stars of a field are measured, where they are in each frame, and what is measured of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 MOST_CANDIDATES = 80
 _MOST_STARS = 1000
-_MOST_ANCHORS = 300
+_MOST_ANCHORS = 200
 _STARS_FOR_FWHM = 50
 _RADII_FWHM = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
 _SMALLEST_RADIUS_PX = 1.5
@@ -22,6 +23,7 @@ _MIN_SKY_AREA_PX = 600
 _SEARCH_FWHM = 2.0
 _SEARCH_PX = 5.0
 _FAINTEST_SIGMA = 5.0
+_CROWDED_SIGMA = 20.0
 _ISOLATION_FWHM = 3.0
 _NEIGHBOUR_SHARE = 0.02
 _FEW_STARS = 8
@@ -70,6 +72,11 @@ class Field:
     xy: Floats
     fwhm_px: float
     rings: Rings
+
+    @property
+    def threshold_sigma(self) -> float:
+        """How far stars must rise above the noise to be looked for: a crowded field has enough bright ones."""
+        return _CROWDED_SIGMA if len(self.anchors) >= _MOST_ANCHORS else _FAINTEST_SIGMA
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,9 @@ def typical_fwhm(stars: Stars, pixels: Image, ceiling: float | None) -> float:
     return float(np.median(widths if len(widths) else stars.fwhm_px))
 
 
-def find_target(pixels: Image, stars: Stars, xy: tuple[float, float], fwhm_px: float, rings: Rings) -> Floats:
+def find_star(
+    pixels: Image, stars: Stars, xy: tuple[float, float], fwhm_px: float, rings: Rings, what: str = "The target"
+) -> Floats:
     """Return the centre of the star at a position that is good to some pixels.
 
     Raises
@@ -142,7 +151,7 @@ def find_target(pixels: Image, stars: Stars, xy: tuple[float, float], fwhm_px: f
     height, width = pixels.shape
     place = f"x {xy[0]:.1f}, y {xy[1]:.1f}"
     if not (-0.5 <= xy[0] <= width - 0.5 and -0.5 <= xy[1] <= height - 0.5):
-        raise FieldError(f"The target is outside of the frame: {place} of {width} x {height} pixels")
+        raise FieldError(f"{what} is outside of the frame: {place} of {width} x {height} pixels")
     search = max(_SEARCH_PX, _SEARCH_FWHM * fwhm_px)
     distances = np.hypot(*(stars.xy - xy).T)
     if len(distances) and distances.min() <= search:
@@ -154,8 +163,30 @@ def find_target(pixels: Image, stars: Stars, xy: tuple[float, float], fwhm_px: f
     counts = sum_apertures(pixels, centre, np.array([fwhm_px]))[0, 0]
     area = np.pi * fwhm_px**2
     if not counts - sky.level[0] * area > _FAINTEST_SIGMA * sky.noise[0] * np.sqrt(area):
-        raise FieldError(f"There is no star within {search:.0f} pixels of {place}")
+        raise FieldError(f"{what} cannot be seen: there is no star within {search:.0f} pixels of {place}")
     return np.asarray(centre[0])
+
+
+def find_comparisons(
+    pixels: Image, stars: Stars, target_xy: Floats, named: Sequence[tuple[float, float]], fwhm_px: float, rings: Rings
+) -> Floats:
+    """Return the centres of the comparison stars that the user has named, shape (n, 2).
+
+    Raises
+    ------
+    FieldError
+        If one cannot be seen, is the target itself, or is named twice.
+    """
+    found: list[Floats] = []
+    for number, xy in enumerate(named, start=1):
+        star = find_star(pixels, stars, xy, fwhm_px, rings, f"Comparison star {number}")
+        if np.hypot(*(star - target_xy)) < 1:
+            raise FieldError(f"Comparison star {number} is the target itself")
+        same = [other for other, before in enumerate(found, start=1) if np.hypot(*(star - before)) < 1]
+        if same:
+            raise FieldError(f"Comparison stars {same[0]} and {number} are the same star")
+        found.append(star)
+    return np.array(found)
 
 
 def choose_candidates(pixels: Image, stars: Stars, target_xy: Floats, fwhm_px: float, ceiling: float | None) -> Floats:
@@ -205,7 +236,7 @@ def measure_field(pixels: Image, field: Field, guesses: list[Transform]) -> tupl
     tuple of Measured and Transform, or None
         Transform from this frame's pixels to the first frame's; None if the frame cannot be laid on it.
     """
-    stars = find_stars(pixels, most=_MOST_ANCHORS)
+    stars = find_stars(pixels, threshold_sigma=field.threshold_sigma, most=_MOST_ANCHORS)
     transform = _lay(stars.xy, field.anchors[:_MOST_ANCHORS], guesses)
     if transform is None:
         return None
@@ -232,7 +263,7 @@ def measure_field(pixels: Image, field: Field, guesses: list[Transform]) -> tupl
 
 def all_stars(pixels: Image) -> Stars:
     """Return the stars of the first frame."""
-    return find_stars(pixels, most=_MOST_STARS)
+    return find_stars(pixels, threshold_sigma=_FAINTEST_SIGMA, most=_MOST_STARS)
 
 
 def _is_saturated(xy: Floats, pixels: Image, ceiling: float | None) -> npt.NDArray[np.bool_]:

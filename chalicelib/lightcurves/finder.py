@@ -1,0 +1,161 @@
+"""Draw a finder chart: the first frame with the stars that were measured, and a close look at the target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chalicelib.imaging.shrink import shrink
+from chalicelib.imaging.stretch import apply_stretch, measure_stretch
+from chalicelib.lightcurves.plots import BLUE, GREEN, GREY, ORANGE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = npt.NDArray[np.float64]
+
+_LARGEST_PX = 1100
+_LEVELS = 256
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A star on the chart.
+
+    Parameters
+    ----------
+    label : str
+        ``"T"`` target, ``"C1"`` ... comparison stars, ``"K"`` check star.
+    xy : ndarray, shape (2,)
+        0-based pixel.
+    """
+
+    label: str
+    xy: Floats
+
+    @property
+    def colour(self) -> str:
+        """By the kind of star."""
+        return {"T": ORANGE, "K": GREEN}.get(self.label, BLUE)
+
+
+def draw_finder(
+    pixels: npt.NDArray[Any],
+    stars: Sequence[Marked],
+    radius_px: float,
+    sky_px: tuple[float, float],
+    title: str,
+    subtitle: str,
+) -> "Figure":
+    """Draw the chart; apertures and sky rings have their true sizes.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (ny, nx)
+        The frame.
+    stars : sequence of Marked
+        The target first.
+    radius_px : float
+        Of the aperture.
+    sky_px : tuple of float
+        Inner and outer radius of the sky's ring.
+    title, subtitle : str
+        Above the chart.
+    """
+    height, width = pixels.shape
+    aspect = width / height
+    # The close look is a square beside the chart; the chart is as wide as it may be.
+    chart_height = min(7.5, 8.5 / aspect)
+    figure = new_figure(chart_height * aspect + 4.2, chart_height + 0.9)
+    chart, column = figure.subplots(1, 2, width_ratios=[chart_height * aspect, 3.6])
+    small = shrink(pixels, _LARGEST_PX)[::-1]
+    grey = _levels(np.asarray(small))
+    chart.imshow(
+        grey, cmap="gray_r", origin="lower", extent=(-0.5, width - 0.5, -0.5, height - 0.5), interpolation="nearest"
+    )
+    for star in stars:
+        _mark(chart, star, radius_px, sky_px, size_px=max(width, height))
+    chart.set_xlim(-0.5, width - 0.5)
+    chart.set_ylim(-0.5, height - 0.5)
+    _frame(chart)
+    _close_look(column, pixels, stars, radius_px, sky_px)
+    plain: dict[str, Any] = {"parse_math": False}
+    figure.suptitle(title, fontsize=14, fontweight="bold", x=0.02, ha="left", **plain)
+    chart.set_title(subtitle, fontsize=9.5, color=GREY, loc="left", **plain)
+    return figure
+
+
+def _close_look(
+    axes: "Axes", pixels: npt.NDArray[Any], stars: Sequence[Marked], radius_px: float, sky_px: tuple[float, float]
+) -> None:
+    height, width = pixels.shape
+    reach = sky_px[1] * 1.25 + 2
+    x, y = stars[0].xy
+    left, right = max(int(x - reach), 0), min(int(x + reach) + 2, width)
+    bottom, top = max(int(y - reach), 0), min(int(y + reach) + 2, height)
+    cut = np.array(pixels[bottom:top, left:right], dtype=np.float32)
+    cut[~np.isfinite(cut)] = np.nanmedian(cut) if np.isfinite(cut).any() else 0
+    axes.imshow(
+        _levels(cut),
+        cmap="gray_r",
+        origin="lower",
+        extent=(left - 0.5, right - 0.5, bottom - 0.5, top - 0.5),
+        interpolation="nearest",
+    )
+    for star in stars:
+        if abs(star.xy[0] - x) < reach and abs(star.xy[1] - y) < reach:
+            _circles(axes, star, radius_px, sky_px, line=1.6)
+    axes.set_xlim(x - reach, x + reach)
+    axes.set_ylim(y - reach, y + reach)
+    axes.set_title(
+        f"Target T: aperture {radius_px:.1f} px,\nsky ring {sky_px[0]:.1f} to {sky_px[1]:.1f} px",
+        fontsize=9.5,
+        color=GREY,
+        loc="left",
+    )
+    _frame(axes)
+
+
+def _mark(axes: "Axes", star: Marked, radius_px: float, sky_px: tuple[float, float], size_px: int) -> None:
+    _circles(axes, star, radius_px, sky_px, line=1.1)
+    x, y = star.xy
+    # The label stands beside the ring, on the side where there is room.
+    shift = sky_px[1] + 0.008 * size_px
+    is_right = x < 0.9 * axes.get_xlim()[1]
+    from matplotlib.patheffects import withStroke
+
+    axes.text(
+        x + (shift if is_right else -shift),
+        y,
+        star.label,
+        color=star.colour,
+        fontsize=11,
+        fontweight="bold",
+        ha="left" if is_right else "right",
+        va="center",
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+        clip_on=True,
+    )
+
+
+def _circles(axes: "Axes", star: Marked, radius_px: float, sky_px: tuple[float, float], line: float) -> None:
+    from matplotlib.patches import Circle
+
+    x, y = (float(value) for value in star.xy)
+    axes.add_patch(Circle((x, y), radius_px, fill=False, edgecolor=star.colour, linewidth=line))
+    for radius in sky_px:
+        axes.add_patch(
+            Circle((x, y), radius, fill=False, edgecolor=star.colour, linewidth=line * 0.8, linestyle=(0, (4, 2)))
+        )
+
+
+def _levels(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return apply_stretch(pixels, measure_stretch(pixels), _LEVELS)
+
+
+def _frame(axes: "Axes") -> None:
+    axes.set_xlabel("x (pixels)")
+    axes.set_ylabel("y (pixels)")
