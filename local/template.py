@@ -11,7 +11,6 @@ from typing import Any
 from chalicelib.storage import schema
 
 FOLDER = Path(__file__).resolve().parents[1] / ".chalice"
-LAYER_FILE = "jobs-layer.zip"
 
 TABLES = {"ledger": "LedgerTable", "telescope": "TelescopeTable", "operations": "OperationsTable"}
 QUEUES = {
@@ -34,7 +33,9 @@ QUEUE_OF = {
     "make_rendition": "renditions",
     "run_dead_letters": "dead-letters",
 }
-WITH_LAYER = ("run_timelapse", "run_pipeline", "make_rendition")
+LAYERS = {"timelapse": "TimelapseLayer", "pipeline": "PipelineLayer"}
+LAYER_OF = {"run_timelapse": "timelapse", "make_rendition": "timelapse", "run_pipeline": "pipeline"}
+"""Which of them a function carries: all the libraries together would be larger than Lambda takes."""
 
 _READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
 _WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
@@ -57,18 +58,19 @@ def resources() -> dict[str, Any]:
     for queue, logical in zip(schema.queues(), QUEUES.values(), strict=True):
         made[logical] = _queue(queue)
     made["Artefacts"] = _bucket()
-    made["JobsLayer"] = {
-        "Type": "AWS::Serverless::LayerVersion",
-        "Properties": {
-            "ContentUri": f"./{LAYER_FILE}",
-            "Description": "numpy, fitsio and Pillow for the job functions",
-        },
-    }
+    for layer, logical in LAYERS.items():
+        about = {"ContentUri": f"./{layer_file(layer)}", "Description": f"requirements-{layer}.txt"}
+        made[logical] = {"Type": "AWS::Serverless::LayerVersion", "Properties": about}
     for function, logical in FUNCTIONS.items():
         made[logical] = _function(function)
     made |= _gateway_responses()
     key = {"Type": "String", "NoEcho": True, "MinLength": 20, "Description": "token:user of the first API key"}
     return {"Parameters": {"AsimovApiKey": key}, "Resources": made}
+
+
+def layer_file(layer: str) -> str:
+    """Return the name of a layer's zip file beside the template."""
+    return f"{layer}-layer.zip"
 
 
 def policy(function: str) -> dict[str, Any]:
@@ -110,6 +112,8 @@ def policy(function: str) -> dict[str, Any]:
         statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue"), _arn("RenditionQueue")))
     else:
         statements.append(_allow(_CONSUME, _arn(QUEUES[QUEUE_OF[function]])))
+    if function in ("run_timelapse", "run_pipeline"):  # a run that hands over asks for the next one
+        statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -188,8 +192,8 @@ def _function(function: str) -> dict[str, Any]:
     properties: dict[str, Any] = {"Environment": {"Variables": variables}}
     if function == "api":
         variables["ASIMOV_API_KEY"] = {"Ref": "AsimovApiKey"}
-    if function in WITH_LAYER:
-        properties["Layers"] = [{"Ref": "JobsLayer"}]
+    if function in LAYER_OF:
+        properties["Layers"] = [{"Ref": LAYERS[LAYER_OF[function]]}]
         properties["EphemeralStorage"] = {"Size": 10_240}
     if function in QUEUE_OF:
         source: dict[str, Any] = {
@@ -197,7 +201,7 @@ def _function(function: str) -> dict[str, Any]:
             "Queue": {"Fn::Sub": f"${{{QUEUES[QUEUE_OF[function]]}.Arn}}"},
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
         }
-        if function in WITH_LAYER:
+        if function in LAYER_OF:
             source["ScalingConfig"] = {"MaximumConcurrency": 50}
         properties["Events"] = {f"{FUNCTIONS[function]}SqsEventSource": {"Properties": source}}
     return {"Properties": properties}

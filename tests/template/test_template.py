@@ -60,3 +60,21 @@ def test_one_parameter_name_stands_at_each_position_of_all_paths() -> None:
             if part.startswith("{"):
                 names.setdefault(tuple(parts[:position]), set()).add(part)
     assert all(len(several) == 1 for several in names.values()), names
+
+
+def test_every_job_function_that_computes_carries_one_layer_of_those_that_are_built() -> None:
+    from local.layer import REQUIREMENTS
+
+    made = template.resources()["Resources"]
+    assert set(template.LAYERS) == set(REQUIREMENTS) == set(template.LAYER_OF.values())
+    for function, layer in template.LAYER_OF.items():
+        assert made[template.FUNCTIONS[function]]["Properties"]["Layers"] == [{"Ref": template.LAYERS[layer]}]
+        assert made[template.LAYERS[layer]]["Properties"]["ContentUri"] == f"./{layer}-layer.zip"
+
+
+@pytest.mark.parametrize("function", ["run_timelapse", "run_pipeline"])
+def test_a_function_whose_runs_hand_over_may_send_the_message_of_the_next_run(function: str) -> None:
+    allowed = [
+        each["Resource"] for each in template.policy(function)["Statement"] if "sqs:SendMessage" in each["Action"]
+    ]
+    assert allowed == [[{"Fn::GetAtt": ["TimelapseQueue", "Arn"]}, {"Fn::GetAtt": ["PipelineQueue", "Arn"]}]]
