@@ -126,5 +126,6 @@ class Aligner:
             ra_deg, dec_deg, x_px, y_px, matrix = kept["plane"]
             plane = TangentPlane(ra_deg, dec_deg, x_px, y_px, np.array(matrix))
         if kept["last"]:
-            last = Transform(*(np.array(part) for part in kept["last"]))
+            matrix, shift = kept["last"]
+            last = Transform(np.array(matrix), np.array(shift))
         return cls(Sight(width_px, height_px, xy, plane), last)

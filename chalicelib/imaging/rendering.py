@@ -1,21 +1,37 @@
-"""From a file to a frame of a film: every step that the flags of a timelapse ask for, in order."""
+"""From a file to a frame of a film: every step that the flags of a timelapse ask for, in order.
+
+What only some of the flags need is imported when they are set: each costs a few hundredths of a second.
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from chalicelib.imaging.align import Aligner
-from chalicelib.imaging.annotate import Annotator, SkyView
 from chalicelib.imaging.fits import FrameHeader, read_pixels
 from chalicelib.imaging.headers import FrameError
 from chalicelib.imaging.stretch import Stretch, apply_stretch, measure_stretch
 from chalicelib.imaging.view import View
-from chalicelib.imaging.wcs import TangentPlane
+
+if TYPE_CHECKING:
+    from chalicelib.imaging.align import Aligner
+    from chalicelib.imaging.annotate import Annotator, SkyView
 
 # Several frames' samples are held at once.
 _SAMPLE_SIDE_PX = 512
+
+# A frame this many times as noisy as the others is spoilt: in their stretch it would be a flash.
+_SPOILT_NOISE = 4
+
+# So many pixels tell the median to a small fraction of a grey level.
+_MEDIAN_PIXELS = 500_000
+
+IS_BLANK = "is blank"
+IS_SPOILT = "is much noisier than the others: shown with less contrast"
 
 
 @dataclass
@@ -43,8 +59,8 @@ class FrameRenderer:
     annotator: Annotator | None = None
     clean_cosmics: bool = False
 
-    def render(self, path: Path, header: FrameHeader) -> tuple[npt.NDArray[np.uint8], bool]:
-        """Return a frame of the film, and whether it is blank: all its pixels are equal.
+    def render(self, path: Path, header: FrameHeader) -> tuple[npt.NDArray[np.uint8], list[str]]:
+        """Return a frame of the film, and what is odd about it.
 
         Parameters
         ----------
@@ -57,7 +73,8 @@ class FrameRenderer:
         -------
         indices : ndarray, shape of the film, uint8
             Index into the palette of every pixel, first row on top.
-        is_blank : bool
+        remarks : list of str
+            `IS_BLANK` if all its pixels are equal, `IS_SPOILT`.
 
         Raises
         ------
@@ -81,16 +98,24 @@ class FrameRenderer:
 
             pixels, _ = clean_cosmics(pixels)
         small = self.view.shrink(pixels, region)
-        is_blank = bool(small.min() == small.max())
-        stretch = measure_stretch(small) if self.stretch is None else self.stretch
-        if self.stretch is not None:
+        remarks = [IS_BLANK] if small.min() == small.max() else []
+        stretch = self.stretch
+        if stretch is None:
+            stretch = measure_stretch(small)
+        else:
             small = _subtract_sky(small)
+            noise = measure_stretch(small).softening / stretch.softening if stretch.softening > 0 else 0
+            if noise > _SPOILT_NOISE:
+                remarks.append(IS_SPOILT)
+                stretch = Stretch(*(noise * value for value in (stretch.black, stretch.white, stretch.softening)))
         if transform is not None:
-            small = self.view.lay_over(small, region, transform, float(np.median(small)))
+            small = self.view.lay_over(small, region, transform, _median(small))
+            if self.stretch is not None:
+                small -= _median(small)
         indices = apply_stretch(small, stretch)
         if self.annotator is not None:
             self.annotator.draw(indices, header.time, self._sky_view(header))
-        return indices, is_blank
+        return indices, remarks
 
     def sample_sky(self, path: Path, header: FrameHeader) -> npt.NDArray[np.float32]:
         """Return pixels of the shrunken frame above its sky, from which the stretch of the whole film is measured.
@@ -108,6 +133,9 @@ class FrameRenderer:
         return np.ascontiguousarray(small[::step, ::step])
 
     def _sky_view(self, header: FrameHeader) -> SkyView | None:
+        from chalicelib.imaging.annotate import SkyView
+        from chalicelib.imaging.wcs import TangentPlane
+
         own = TangentPlane.from_keywords(header.keywords)
         plane = own if self.aligner is None else self.aligner.reference.plane
         if plane is None:
@@ -118,6 +146,14 @@ class FrameRenderer:
 
 
 def _subtract_sky(small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the pixels above their sky, their median exactly 0: the sky is the same grey in every frame."""
     from chalicelib.imaging.sky import model_sky
 
-    return model_sky(small).subtract_from(small)
+    above = model_sky(small).subtract_from(small)
+    above -= _median(above)
+    return above
+
+
+def _median(pixels: npt.NDArray[np.float32]) -> float:
+    flat = pixels.reshape(-1)
+    return float(np.median(flat[:: flat.size // _MEDIAN_PIXELS + 1]))

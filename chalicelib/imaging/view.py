@@ -139,9 +139,7 @@ class View:
         # Pillow's own bicubic transform (a = -1) misplaces stars by up to a tenth of a pixel; its resize (a = -0.5) does
         # not, and on an image of twice the size linear interpolation blurs hardly at all.
         width, height = self._shrunk_size(region)
-        doubled = Image.fromarray(np.ascontiguousarray(small)).resize(
-            (_FINER * width, _FINER * height), Image.Resampling.BICUBIC
-        )
+        doubled = Image.fromarray(_double(np.ascontiguousarray(small)))
         film = _to_corners(self.window, self.film_size)
         shrunk = _to_corners(region, (width, height)) @ np.diag([1 / _FINER, 1 / _FINER, 1])
         # A pixel's number is its middle here, but its edge for Pillow.
@@ -155,7 +153,7 @@ class View:
             resample=Image.Resampling.BILINEAR,
             fillcolor=fill,
         )
-        return np.asarray(moved, dtype=np.float32)
+        return np.array(moved, dtype=np.float32)
 
     @property
     def _window_edges(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -166,6 +164,23 @@ class View:
             return self.film_size
         scale = 1 / self.frame_px_per_film_px
         return max(1, round(region.width * scale)), max(1, round(region.height * scale))
+
+
+def _double(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Enlarge an image twice; nothing gets darker than its darkest neighbour, as it would around saturated stars."""
+    height, width = pixels.shape
+    fine = Image.fromarray(pixels).resize((_FINER * width, _FINER * height), Image.Resampling.BICUBIC)
+    darkest = _least_of_three(_least_of_three(pixels).T).T
+    blocks = np.asarray(fine).reshape(height, _FINER, width, _FINER)
+    return np.maximum(blocks, darkest[:, None, :, None]).reshape(_FINER * height, _FINER * width)
+
+
+def _least_of_three(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the least of each pixel and those above and below it."""
+    least = pixels.copy()
+    np.minimum(least[1:], pixels[:-1], out=least[1:])
+    np.minimum(least[:-1], pixels[1:], out=least[:-1])
+    return least
 
 
 def _covered(region: Region, size: tuple[int, int]) -> tuple[int, int]:

@@ -298,7 +298,7 @@ class TimelapsePipeline(PipelineProcess):
         name = frame.key[0]
         try:
             header = self._header(frame.key)
-            indices, is_blank = renderer.render(self._file(frame.key).path, header)
+            indices, remarks = renderer.render(self._file(frame.key).path, header)
         except FrameError as error:
             self._leave_out(name, error.reason)
             return None
@@ -307,8 +307,8 @@ class TimelapsePipeline(PipelineProcess):
             return None
         if header.planes > 1:
             self.log(f"Using the first of {header.planes} planes of '{name}'")
-        if is_blank:
-            self.log(f"Frame '{name}' is blank")
+        for remark in remarks:
+            self.log(f"Frame '{name}' {remark}")
         return indices
 
     def _hand_over(self, state: dict[str, Any], *files: Path) -> None:

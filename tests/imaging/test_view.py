@@ -57,6 +57,14 @@ def test_nothing_moves_without_a_shift():
     assert lay_over(view, pixels, Transform.identity()) == pytest.approx(pixels[::-1], abs=0.02)
 
 
+def test_no_dark_ring_comes_around_a_saturated_star():
+    view = View.of_frames(120, 90, 120)
+    pixels = np.full((90, 120), 100, dtype=np.float32)
+    pixels[40:44, 50:55] = 4095
+    moved = lay_over(view, pixels, turn(0, 0.4, -0.3), fill=100)
+    assert (moved.min(), moved.max() > 4000) == (100, True)
+
+
 def test_where_the_frame_has_no_pixels_the_film_is_filled():
     view = View.of_frames(120, 90, 120)
     moved = lay_over(view, np.full((90, 120), 5, dtype=np.float32), turn(0, 10, 0), fill=7)
