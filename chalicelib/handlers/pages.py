@@ -21,8 +21,12 @@ from chalice import Blueprint
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, NotFoundError, SiderealError
 from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.renditions import IMAGE_WAIT_S, to_archive
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.models.productions import Production
+from chalicelib.models.renditions import may_have_picture
+from chalicelib.services.renditions import find_archive
+from chalicelib.settings import get_settings
 from chalicelib.storage import (
     artefacts,
     data_products,
@@ -31,6 +35,7 @@ from chalicelib.storage import (
     lists,
     processes,
     productions,
+    reduced_data,
 )
 from chalicelib.storage import targets as target_records
 
@@ -57,7 +62,7 @@ SHOWN_LOG_CHARACTERS = 200_000
 """The end of a log that its page begins with; a Lambda function answers at most 6 MB."""
 
 _FOLDER = Path(__file__).resolve().parents[1] / "pages"
-_PICTURES = (".gif", ".png", ".jpg", ".jpeg")
+_SCRIPTS = ("process.js", "gallery.js")
 
 
 class PagesFamily(Family):
@@ -107,12 +112,14 @@ def show_target(request: Request) -> Reply:
     """Show a target with its timelapses, its newest processes, and its data products in pages."""
     target_id = request.id("target_id")
     target, timelapses = target_records.get_with_timelapses(target_id)
+    photometry = reduced_data.summarise(target_id)
     its_processes = processes.list_of_target(target_id, ROWS + 1)
     products, product_count, page = data_products.read_newest(target_id, ROWS, request.query.get("next"))
     return render(
         request,
         "target.html",
-        shows_files=bool(timelapses),
+        shows_files=bool(timelapses or products or photometry.plot_url),
+        photometry=photometry,
         target=target,
         timelapses=timelapses[:FILMS],
         timelapse_count=len(timelapses),
@@ -137,6 +144,7 @@ def show_process(request: Request) -> Reply:
         process=process,
         target_name=target_name,
         flags=[flag for flag, is_set in process.flags.items() if is_set],
+        options=[f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in process.options.items()],
         log=log[-SHOWN_LOG_CHARACTERS:],
         log_is_cut=len(log) > SHOWN_LOG_CHARACTERS,
     )
@@ -159,6 +167,16 @@ def show_group(request: Request) -> Reply:
         process_ids=sorted({product.process_id for product in products if product.process_id}),
         **numbers,
     )
+
+
+def download_group(request: Request) -> Reply:
+    """Send the caller to a zip file of all files of a group; while it is made, show a page that asks again."""
+    wait_s = min(IMAGE_WAIT_S, get_settings().rendition_wait_s)
+    group, key = find_archive(request.id("group_id"), wait_s)
+    if key is not None:
+        return to_archive(group.name, key)
+    page = render(request, "waiting.html", group=group)
+    return Reply(page.body, HTTPStatus.ACCEPTED, {**page.headers, "Retry-After": "2", "Cache-Control": "no-store"})
 
 
 def list_events(request: Request) -> Reply:
@@ -195,10 +213,11 @@ def render(request: Request, template: str, /, **values: Any) -> Reply:
     environment = _environment()
     body = environment.get_template(template).render(prefix=request.stage_prefix, **values)
     files = " ".join(["'self'", *(artefacts.origins() if values.get("shows_files") else ())])
+    scripts = " ".join(f"'{_hash(_text(name))}'" for name in _SCRIPTS)
     policy = (
         "default-src 'none'",
         f"style-src '{_hash(_text('style.css'))}'",
-        f"script-src '{_hash(_text('process.js'))}'",
+        f"script-src {scripts}",
         f"img-src data: {files}",
         f"media-src {files}",
         "connect-src 'self'",
@@ -254,11 +273,13 @@ def _environment() -> "Environment":
         "json_text": json_text,
         "moment": lambda moment: _time(moment).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "segment": lambda name: quote(name, safe=""),
-        "shows_picture": lambda product: product.name.lower().endswith(_PICTURES),
+        "may_have_picture": may_have_picture,
+        "suffix": lambda name: Path(name).suffix.lstrip(".")[:8] or "file",
         "tally": _tally,
     }
     # Our own files, in which nothing of anybody else's stands.
-    environment.globals |= {"style": Markup(_text("style.css")), "script": Markup(_text("process.js"))}  # noqa: S704
+    own = {"style": "style.css", "script": "process.js", "gallery_script": "gallery.js"}
+    environment.globals |= {name: Markup(_text(file)) for name, file in own.items()}  # noqa: S704
     return environment
 
 
@@ -296,5 +317,6 @@ router.add("/", GET=show_home)
 router.add("/targets/{target_id}", GET=show_target)
 router.add("/pipeline/{process_id}", GET=show_process)
 router.add("/dataproducts/data/group/{group_id}", GET=show_group)
+router.add("/dataproducts/data/group/{group_id}/zip", GET=download_group)
 router.add("/events", GET=list_events)
 router.add("/events/{event_name}", GET=show_event)

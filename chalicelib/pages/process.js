@@ -39,6 +39,7 @@
     setText(failure, process.failure_message || "");
     if (process.group_url) {
       find("group").href = prefix + process.group_url;
+      find("zip").href = `${prefix}${process.group_url}zip`;
       setText(find("group"), process.group_name || "the files");
       find("outputs").hidden = false;
     }

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from conftest import Answer, Api, Aws
 
-from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineProcess
+from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineOptions, PipelineProcess, ReducedDatum
 
 HOSTILE = '<script>alert("x")</script>\'&amp;'
 GIF = (
@@ -72,6 +72,8 @@ class Filming(PipelineProcess):
 class Failing(PipelineProcess):
     """Fails, and says why."""
 
+    short_name = "fail"
+
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> list[Any]:
         raise AsyncError(f"No frame {HOSTILE}")
 
@@ -79,11 +81,32 @@ class Failing(PipelineProcess):
 class Breaking(PipelineProcess):
     """Breaks in the middle, so that its process waits for another try."""
 
+    short_name = "break"
+
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> list[Any]:
         self.log("the beginning\n" + "x" * 250_000 + f"\nProcessing frame 3/12 {HOSTILE}")
         self.progress(3, 12)
         self.update_status("running")
         raise ZeroDivisionError
+
+
+class SampleOptions(PipelineOptions):
+    """One option."""
+
+    label: str = ""
+
+
+class Measuring(PipelineProcess):
+    """Measures two points, and draws them."""
+
+    short_name = "ph"
+    options_model = SampleOptions
+
+    def do_pipeline(self, tmpdir: Path, **flags: bool) -> list[tuple[Any, ...]]:
+        plot = tmpdir / "curve.png"
+        plot.write_bytes(GIF)
+        points = [(60000.0 + day, 12.5, 0.01, self.input_files[0].name) for day in range(2)]
+        return [(plot, DataProduct, "plot"), (None, ReducedDatum, "", points)]
 
 
 def make_process(api: Api, target: int, product: int, pipeline: type[PipelineProcess]) -> int:
@@ -93,6 +116,8 @@ def make_process(api: Api, target: int, product: int, pipeline: type[PipelinePro
     body = {"target": target, "pipeline": pipeline.__name__, "products": [product]}
     if pipeline is Filming:
         body["flags"] = {"crop": True}
+    if pipeline is Measuring:
+        body["options"] = {"label": HOSTILE}
     process_id = int(api.post("/api/pipeline/", body).json["id"])
     with suppress(ZeroDivisionError):
         run_process(process_id)
@@ -101,7 +126,7 @@ def make_process(api: Api, target: int, product: int, pipeline: type[PipelinePro
 
 @pytest.fixture(autouse=True)
 def _pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = {each.__name__: f"{__name__}.{each.__name__}" for each in (Filming, Failing, Breaking)}
+    paths = {each.__name__: f"{__name__}.{each.__name__}" for each in (Filming, Failing, Breaking, Measuring)}
     monkeypatch.setenv("PIPELINES", json.dumps(paths))
 
 
@@ -258,7 +283,8 @@ def test_every_address_on_a_page_is_answered(world: Api) -> None:
                 assert fragment in page.ids
                 continue
             answer = world.get(path + where if where.startswith("?") else where)
-            assert answer.status in (200, 302), address
+            # 202: what is shown or downloaded is being made
+            assert answer.status in (200, 202, 302), address
             assert not fragment or fragment in Page(answer.text).ids, address
 
 
@@ -412,7 +438,7 @@ def test_a_page_costs_few_requests(world: Api, aws: Aws, monkeypatch: pytest.Mon
         assert world.get(path).status == 200
         counts[path] = sorted(calls)
     assert counts["/"] == ["GetItem", "GetItem", "Query", "Query"]
-    assert counts["/targets/1"] == ["GetItem", "Query", "Query", "Query"]
+    assert counts["/targets/1"] == ["BatchGetItem", "GetItem", "Query", "Query", "Query", "Query"]
     assert counts["/pipeline/1"] == ["GetItem", "Query"]
     assert counts["/dataproducts/data/group/1"] == ["BatchGetItem", "Query"]
     assert counts["/events"] == ["BatchGetItem", "GetItem", "Query"]
@@ -426,3 +452,79 @@ def test_the_app_starts_without_the_template_engine() -> None:
     project = Path(__file__).resolve().parents[2]
     code = "import sys, app; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=project, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["/targets/1", "/dataproducts/data/group/1"])
+def test_files_are_shown_by_their_thumbnails_which_take_their_room_from_the_start(world: Api, path: str) -> None:
+    text = world.get(path).text
+    gallery = re.search(r'<ul class="gallery">.*?</ul>', text, re.DOTALL)[0]  # type: ignore[index]
+    products = world.get("/api/dataproducts/?target=1").json["results"]
+    if "group" in path:
+        products = [each for each in products if 1 in each["groups"]]
+    pictures = [each for each in products if each["name"].endswith(".gif")]
+    assert 0 < len(pictures) < len(products)
+    page = Page(gallery)
+    assert page.tags.count("li") == len(products)
+    for product in products:
+        assert product["url"] in page.addresses
+        is_shown = f"/api/dataproducts/{product['id']}/thumbnail/" in page.addresses
+        assert is_shown == (product in pictures)
+    for tag in re.findall(r"<img [^>]*>", gallery):
+        for attribute in ('alt="Thumbnail of"', 'width="256"', 'height="256"', 'loading="lazy"'):
+            assert attribute in tag
+    assert [kind for kind, _ in Page(text).inline] == ["style", "script"]
+
+
+def test_thumbnails_may_come_from_the_bucket(api: Api, aws: Aws) -> None:
+    from chalicelib.services.thumbnails import make_thumbnail
+
+    api.upload(api.target(), "a.gif", GIF)
+    make_thumbnail(1)
+    link = api.get("/api/dataproducts/1/thumbnail/").headers["location"]
+    origin = re.match(r"https?://[^/]+", link)[0]  # type: ignore[index]
+    policy = api.get("/targets/1").headers["content-security-policy"]
+    assert re.search(rf"img-src [^;]*'self' [^;]*{re.escape(origin)}(?=[ ;])", policy)
+
+
+def test_the_files_of_a_group_come_as_one(world: Api) -> None:
+    from chalicelib.services.archives import make_archive
+
+    assert "/dataproducts/data/group/1/zip" in Page(world.get("/dataproducts/data/group/1").text).addresses
+    assert "/dataproducts/data/group/2/zip" in Page(world.get("/pipeline/1").text).addresses
+    answer = world.get("/dataproducts/data/group/1/zip")
+    assert (answer.status, answer.headers["content-type"]) == (202, "text/html; charset=utf-8")
+    assert re.search(r'<meta http-equiv="refresh" content="\d+">', answer.text)
+    assert answer.headers["cache-control"] == "no-store"
+    make_archive(1, lambda: 900)
+    answer = world.get("/dataproducts/data/group/1/zip")
+    assert (answer.status, ".zip?" in answer.headers["location"]) == (302, True)
+
+
+def test_a_group_without_files_offers_no_archive(api: Api) -> None:
+    api.post("/api/dataproductgroups/", {"name": "empty"})
+    assert "zip" not in api.get("/dataproducts/data/group/1").text
+    answer = api.get("/dataproducts/data/group/1/zip")
+    assert (answer.status, answer.headers["content-type"]) == (409, "text/html; charset=utf-8")
+    assert "The group has no files." in Page(answer.text).words
+    assert api.get("/dataproducts/data/group/9/zip").status == 404
+
+
+def test_a_target_shows_its_light_curve_and_where_its_points_are(api: Api) -> None:
+    target = api.target(f"M 13 {HOSTILE}")
+    api.upload(target, "a.csv", b"1")
+    assert "Photometry" not in Page(api.get("/targets/1").text).words
+    make_process(api, target, 1, Measuring)
+    page = Page(api.get("/targets/1").text)
+    assert "Photometry 2 points" in page.words
+    assert "/targets/1/data/download/" in page.addresses
+    plot = api.get("/api/target/1/photometry/").json["plot"]
+    assert page.addresses.count(plot[plot.index("/data/") :]) >= 2  # the picture, and the link around it
+    assert "b" not in page.tags
+
+
+def test_a_process_shows_its_options(api: Api) -> None:
+    target = api.target()
+    api.upload(target, "a.csv", b"1")
+    process = make_process(api, target, 1, Measuring)
+    words = Page(api.get(f"/pipeline/{process}").text).words
+    assert f"label {json.dumps(HOSTILE)}" in words
