@@ -107,7 +107,10 @@ def _keep_reduced_data(
 def _file(output: base.PipelineOutput) -> Path:
     if output.path is None:
         raise base.AsyncError("An output that is a data product needs a file")
-    return Path(output.path)
+    path = Path(output.path)
+    if not path.is_file():
+        raise base.AsyncError(f"The output '{path.name}' is not there")
+    return path
 
 
 def _delete_outputs_of_earlier_attempts(product_ids: Sequence[int]) -> None:

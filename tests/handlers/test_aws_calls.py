@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.storage import lists
+from chalicelib.pipelines.base import ReducedDatum
+from chalicelib.storage import clients, lists
+from tests.conftest import Aws, Clock
+from tests.jobs.conftest import Jobs
 
 GW = "/api/v1/events/GW150914"
 PROD = "/api/v1/productions/GW150914/Prod_A"
@@ -107,6 +110,58 @@ def test_a_thumbnail_adds_no_request_to_the_deletion_of_its_file(api: Any, cost:
     assert deletion == ["GetItem", "DeleteObjects", "TransactWriteItems"]
 
 
+def measured(jobs: Jobs, clock: Clock, *counts: int) -> None:
+    """Let one run after the other measure as many points."""
+    for count in counts:
+        clock.advance(1)
+        points = [(58_000.0 + number, 14.0, 0.02, None) for number in range(count)]
+        jobs.work(lambda pipeline, folder, flags, points=points: [(None, ReducedDatum, "photometry", points)])  # type: ignore[misc]
+        jobs.run(jobs.submit())
+
+
+def test_reduced_data_are_read_with_as_many_requests_however_many_there_are(
+    jobs: Jobs, clock: Clock, cost: Any
+) -> None:
+    page = f"/api/reduceddatums/?target={jobs.target}"
+    assert cost("GET", page, status=200) == ["Query", "BatchGetItem"]
+    measured(jobs, clock, 1, 1, 250)
+    for limit in (1, 3, 100):
+        assert cost("GET", f"{page}&limit={limit}", status=200) == ["Query", "BatchGetItem"]
+    behind = jobs.api.get(f"{page}&limit=100").json["next"].partition("?")[2]
+    assert cost("GET", f"/api/reduceddatums/?{behind}", status=200) == ["Query", "BatchGetItem"]
+    photometry = f"/api/target/{jobs.target}/photometry/"
+    assert cost("GET", photometry, status=200) == ["BatchGetItem", "Query"]
+    table = f"/targets/{jobs.target}/data/download/"
+    assert cost("GET", table, status=200) == ["GetItem", "Query", *["BatchGetItem"] * 3]
+    assert cost("GET", "/targets/99/data/download/", status=404) == ["GetItem"]
+    assert cost("GET", "/api/target/99/photometry/", status=404) == ["BatchGetItem"]
+
+
+def test_a_page_of_reduced_data_reads_no_more_items_when_there_is_more_to_read(
+    jobs: Jobs, clock: Clock, aws: Aws
+) -> None:
+    measured(jobs, clock, *[3] * 3, 1000)
+    read: list[int] = []
+
+    def count(parsed: dict[str, Any], **_: Any) -> None:
+        read.append(len(parsed.get("Items", [])) + sum(map(len, parsed.get("Responses", {}).values())))
+
+    clients.dynamodb().meta.events.register("after-call", count)
+    jobs.api.get(f"/api/reduceddatums/?target={jobs.target}&limit=2")
+    assert read == [4, 2]  # cards; the count and one block
+
+
+def test_points_are_kept_with_few_requests(jobs: Jobs, calls: list[str]) -> None:
+    jobs.work(
+        lambda pipeline, folder, flags: [(None, ReducedDatum, "photometry", [(58_000.0, 14.0, 0.02, None)] * 2000)]
+    )
+    process = jobs.submit()
+    calls.clear()
+    jobs.run(process)
+    # claim, target and inputs; log and lease; inputs by name, ids; two transactions of points, and the end
+    assert calls[-5:] == ["BatchGetItem", "UpdateItem", *["TransactWriteItems"] * 3]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "token", "status"),
     [
@@ -119,6 +174,10 @@ def test_a_thumbnail_adds_no_request_to_the_deletion_of_its_file(api: Any, cost:
         ("GET", "/api/v1/events/?limit=0", None, 400),
         ("GET", "/api/v1/events/?next=nonsense", None, 400),
         ("GET", "/api/async/status/abc/", None, 404),
+        ("GET", "/api/reduceddatums/", None, 400),
+        ("GET", "/api/reduceddatums/?target=1&next=nonsense", None, 400),
+        ("GET", "/api/target/abc/photometry/", None, 404),
+        ("GET", "/api/pipelines/", None, 200),
     ],
 )
 def test_request_that_is_refused_at_the_door_asks_aws_for_nothing(
