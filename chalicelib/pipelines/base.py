@@ -296,8 +296,8 @@ class PipelineProcess:
     def hand_over(self, state: Mapping[str, Any], files: Sequence[Path] = ()) -> NoReturn:
         """End this run; another one begins with what is given here in its `checkpoint`.
 
-        Each run must come further than the one before: `progress` counts the steps of the whole work, and a run that
-        hands over where it began fails.
+        Each run must come further than the one before: one that hands over just what it was given fails, and so does
+        the fiftieth.
 
         Parameters
         ----------

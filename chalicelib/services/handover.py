@@ -88,16 +88,17 @@ def hand_over(
     Raises
     ------
     AsyncError
-        If what is handed over cannot be kept, or handing over would never end: nothing was done since the last time,
-        or it was done too often.
+        If what is handed over cannot be kept, or handing over would never end: what is handed over is what the run was
+        given, or it was done too often.
     ClaimLostError
         If the claim no longer stands.
     """
-    is_stuck = started_from is not None and reporter.done <= started_from.stored.done
+    files = _by_name(ending.files)
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    checkpoint = StoredCheckpoint(process.id, process.attempt, _as_text(ending.state), sizes, reporter.done)
+    is_stuck = started_from is not None and not _is_further(checkpoint, started_from.stored)
     if is_stuck or process.handovers >= MAX_HANDOVERS:
         raise AsyncError(took_too_long(process))
-    files = _by_name(ending.files)
-    checkpoint = StoredCheckpoint(process.id, process.attempt, _as_text(ending.state), tuple(files), reporter.done)
     reporter.flush()
     for name, path in files.items():
         artefacts.put_file(checkpoint.file_key(name), path)
@@ -107,6 +108,13 @@ def hand_over(
         queues.send_run_process(process.queue, process.id)
         processes.mark_sent(process, process_moves.NOT_SENT, clock.now().timestamp())
     checkpoints.remove_older_files(checkpoint)
+
+
+def _is_further(checkpoint: StoredCheckpoint, before: StoredCheckpoint) -> bool:
+    """Say whether there is progress: in the steps that users see, or in what a phase without such steps has gathered."""
+    if checkpoint.done > before.done:
+        return True
+    return (checkpoint.state, checkpoint.files) != (before.state, before.files)
 
 
 def _as_text(state: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 An item of its own: the record of the process is written with every report, and an index holds a copy of it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts, requests
@@ -20,8 +21,8 @@ class StoredCheckpoint:
         Which one.
     state : str
         What the next run needs to know, as JSON text.
-    files : tuple of str
-        Names of the files that it needs.
+    files : mapping
+        Name -> size in bytes of each file that it needs.
     done : int
         How far the run had come, in the steps of its pipeline.
     """
@@ -29,7 +30,7 @@ class StoredCheckpoint:
     process_id: int
     attempt: int
     state: str
-    files: tuple[str, ...] = ()
+    files: Mapping[str, int] = field(default_factory=dict)
     done: int = 0
 
     def file_key(self, name: str) -> str:
@@ -54,7 +55,7 @@ def find(process_id: int) -> StoredCheckpoint | None:
     item = requests.get(get_settings().telescope_table, _key(process_id))
     if item is None:
         return None
-    return StoredCheckpoint(process_id, item["attempt"], item["state"], tuple(item["files"]), item["done"])
+    return StoredCheckpoint(process_id, item["attempt"], item["state"], item["files"], item["done"])
 
 
 def put(checkpoint: StoredCheckpoint) -> Write:
@@ -62,7 +63,7 @@ def put(checkpoint: StoredCheckpoint) -> Write:
     item = {
         "attempt": checkpoint.attempt,
         "state": checkpoint.state,
-        "files": list(checkpoint.files),
+        "files": dict(checkpoint.files),
         "done": checkpoint.done,
     }
     return requests.put(get_settings().telescope_table, _key(checkpoint.process_id), item)

@@ -148,7 +148,7 @@ def test_nothing_sent_late_extends_the_lease_of_a_run_that_has_handed_over(
 ) -> None:
     process = jobs.submit("Stepwise")
     claimed = process_moves.claim(process, "first", clock().timestamp())
-    checkpoint = checkpoints.StoredCheckpoint(process, claimed.attempt, '{"done": 1}', (), 1)
+    checkpoint = checkpoints.StoredCheckpoint(process, claimed.attempt, '{"done": 1}', {}, 1)
     process_moves.hand_over(claimed, "first", checkpoint, 1, 10)
     with pytest.raises(ClaimLostError):
         process_moves.report(process, "first", clock().timestamp(), done=1, total=10)
@@ -440,6 +440,23 @@ def test_handing_over_without_progress_since_the_last_time_fails_the_run(
     run(process)
     assert jobs.get(process)["failure_message"] == TOO_LONG.replace("Stepwise", "Scripted")
     assert records(jobs, process) == ["PROCESS"]
+
+
+def test_a_phase_without_steps_of_its_own_may_hand_over_what_it_has_gathered(
+    jobs: Jobs, run: Callable[[int], None]
+) -> None:
+    def gather(pipeline: Any, folder: Path, flags: Any) -> Any:
+        before = pipeline.checkpoint.path("seen.txt").read_text() if pipeline.checkpoint else ""
+        if len(before) == 3:
+            return ()
+        pipeline.progress(0, 3)
+        return pipeline.hand_over({}, [written(folder, "seen.txt", before + "x")])
+
+    jobs.work(gather)
+    process = jobs.submit()
+    for _ in range(4):
+        run(process)
+    assert jobs.get(process)["status"] == "created"
 
 
 def test_handing_over_too_often_fails_the_run(
