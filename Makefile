@@ -38,11 +38,13 @@ format: .venv/installed ## Format the code and mend what can be mended automatic
 bench: .venv/installed .venv-aws/installed ## Run every benchmark
 	.venv/bin/python -m benchmarks
 
-package: .venv/installed ## Package the functions and their layer for STAGE into build/package
+package: .venv/installed ## Package the functions and their layers for STAGE into build/package, and prove that they work
 	rm -rf build/package
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/chalice package --stage "$(STAGE)" \
 		--merge-template .chalice/resources.json build/package
-	.venv/bin/python -m local.layer build/package/jobs-layer.zip
+	.venv/bin/python -m local.layer timelapse build/package/timelapse-layer.zip
+	.venv/bin/python -m local.layer pipeline build/package/pipeline-layer.zip
+	.venv/bin/python -m local.bundle build/package
 
 requirements: ## Pin the newest releases that the requirements-*.in files allow
 	$(PYTHON) -m venv build/pip-tools

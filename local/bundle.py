@@ -1,0 +1,156 @@
+"""Says what each packaged function weighs, and proves that it runs with what it carries.
+
+Usage: `python -m local.bundle build/package`, after `chalice package` and `python -m local.layer`.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import template
+from local.frames import make_frames, plan_field
+
+DEPLOYMENT_FILE = "deployment.zip"
+
+MAX_UNZIPPED_MB = 240
+"""Lambda takes 250 MB of function and layers together, unzipped."""
+
+MAX_BUNDLE_ZIPPED_MB = 8
+"""Lambda takes 50 MB; a larger bundle means that something of the layers has slipped into it."""
+
+RUNTIME_LIBRARIES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
+"""What the Lambda runtime brings."""
+
+FRAME_COUNT = 12
+FRAME_SIZE_PX = 256
+SEED = 7
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a zip file, and of what is in it, in MB."""
+
+    zipped: float
+    unzipped: float
+
+    @classmethod
+    def of(cls, archive: Path) -> "Size":
+        """Measure a zip file."""
+        with zipfile.ZipFile(archive) as file:
+            unzipped = sum(entry.file_size for entry in file.infolist())
+        return cls(archive.stat().st_size / 1e6, unzipped / 1e6)
+
+
+def check(package: Path) -> list[str]:
+    """Print a line for each function, and return what is wrong.
+
+    Parameters
+    ----------
+    package : Path
+        Folder with the bundle and the layers.
+    """
+    bundle = Size.of(package / DEPLOYMENT_FILE)
+    layers = {layer: Size.of(package / template.layer_file(layer)) for layer in template.LAYERS}
+    faults = []
+    if bundle.zipped > MAX_BUNDLE_ZIPPED_MB:
+        faults.append(f"the bundle has {bundle.zipped:.1f} MB zipped, more than {MAX_BUNDLE_ZIPPED_MB}")
+    print(f"{'function':18}{'bundle, MB':>18}{'layer, MB':>18}{'both, MB':>10}   alone with what it carries")
+    with tempfile.TemporaryDirectory(prefix="sidereal-bundle-") as name:
+        folder = Path(name)
+        places = _unzip(package, folder)
+        frames = _make_frames(folder / "frames")
+        for function in template.FUNCTIONS:
+            carried = template.LAYER_OF.get(function)
+            layer = layers[carried] if carried else Size(0, 0)
+            both = bundle.unzipped + layer.unzipped
+            if both > MAX_UNZIPPED_MB:
+                faults.append(f"{function} has {both:.0f} MB unzipped, more than {MAX_UNZIPPED_MB}")
+            said, is_right = _run_alone(function, frames, [places[each] for each in _carries(carried)], folder)
+            if not is_right:
+                faults.append(f"{function} does not run with what it carries")
+            print(f"{function:18}{_text(bundle):>18}{_text(layer):>18}{both:>10.1f}   {said}", flush=True)
+    print("(MB zipped / unzipped; Lambda takes 250 MB unzipped, bundle and layer together, and 50 MB of bundle zipped)")
+    return faults
+
+
+def _carries(layer: str | None) -> list[str]:
+    return ["bundle", *([layer] if layer else []), "runtime"]
+
+
+def _unzip(package: Path, folder: Path) -> dict[str, Path]:
+    """Lay out what is packaged as Lambda does, and the libraries of its runtime beside it."""
+    places = {"bundle": folder / "bundle"}
+    with zipfile.ZipFile(package / DEPLOYMENT_FILE) as file:
+        file.extractall(places["bundle"])
+    for layer in template.LAYERS:
+        with zipfile.ZipFile(package / template.layer_file(layer)) as file:
+            file.extractall(folder / layer)
+        places[layer] = folder / layer / "python"
+    places["runtime"] = folder / "runtime"
+    places["runtime"].mkdir()
+    for library in RUNTIME_LIBRARIES:
+        found = importlib.util.find_spec(library)
+        if found is None or found.origin is None:
+            raise SystemExit(f"{library}, which the Lambda runtime brings, is not installed here")
+        origin = Path(found.origin)
+        origin = origin.parent if origin.name == "__init__.py" else origin
+        (places["runtime"] / origin.name).symlink_to(origin)
+    return places
+
+
+def _make_frames(folder: Path) -> Path:
+    make_frames(folder, FRAME_COUNT, FRAME_SIZE_PX, SEED)
+    field = plan_field(FRAME_COUNT, FRAME_SIZE_PX, SEED)
+    star = field.stars[field.variable]
+    (folder / "star.json").write_text(json.dumps({"x": star.x_px, "y": star.y_px}))
+    return folder
+
+
+def _run_alone(function: str, frames: Path, paths: list[Path], folder: Path) -> tuple[str, bool]:
+    """Let a function work in a process that sees nothing else; return what to say of it, and whether it did."""
+    home = folder / "tmp"
+    home.mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TMPDIR": str(home),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "HOME": "/nowhere",
+    }
+    script = Path(__file__).with_name("isolated.py")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", str(script), function, str(frames), *map(str, paths)],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        print(done.stdout + done.stderr, file=sys.stderr)
+        return "FAILED", False
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return f"{figures['seconds']:.1f} s, peak {figures['peak_mb']} MB: {figures['made']}", True
+
+
+def _text(size: Size) -> str:
+    return f"{size.zipped:.1f} / {size.unzipped:.1f}" if size.unzipped else "-"
+
+
+def main() -> None:
+    """Check the package in the folder given on the command line."""
+    faults = check(Path(sys.argv[1]))
+    if faults:
+        raise SystemExit("; ".join(faults))
+
+
+if __name__ == "__main__":
+    main()
