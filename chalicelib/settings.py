@@ -7,7 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Json, field_validator
 
-DEFAULT_PIPELINES = {"Timelapse": "chalicelib.pipelines.timelapse.TimelapsePipeline"}
+DEFAULT_PIPELINES = {
+    "Timelapse": "chalicelib.pipelines.timelapse.TimelapsePipeline",
+    "Photometry": "chalicelib.pipelines.photometry.PhotometryPipeline",
+}
 
 
 class Settings(BaseModel):

@@ -261,7 +261,7 @@ def _find_check(
     ensemble: Ensemble,
     choices: Choices,
 ) -> tuple[Ensemble, int | None]:
-    """Return a steady star that is compared as the target is, as bright as it if possible; there may be none.
+    """Return a star that is compared as the target is: of the steadier half the one nearest in brightness, if any.
 
     Where all steady stars are in the ensemble and they are three or more, the one of least weight is given up for it.
     """
@@ -278,6 +278,8 @@ def _find_check(
             extra=ensemble.extra,
             variable=ensemble.variable,
         )
+    scatter = np.nan_to_num(ensemble.scatter[spare], nan=np.inf)
+    spare = spare[scatter <= np.median(scatter)]
     medians = np.array([np.nanmedian(light.magnitudes(radius)[seen, star]) for star in (_TARGET, *spare)])
     return ensemble, int(spare[int(np.argmin(np.abs(medians[1:] - medians[0])))])
 

@@ -1,5 +1,6 @@
 """Draw a finder chart: the first frame with the stars that were measured, and a close look at the target."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 
 _LARGEST_PX = 1100
 _LEVELS = 256
+_LINE = 100
+_CHART_IN = 8.5
+_CLOSE_IN = 3.6
 
 
 @dataclass(frozen=True)
@@ -66,25 +70,33 @@ def draw_finder(
         Above the chart.
     """
     height, width = pixels.shape
-    aspect = width / height
-    # The close look is a square beside the chart; the chart is as wide as it may be.
-    chart_height = min(7.5, 8.5 / aspect)
-    figure = new_figure(chart_height * aspect + 4.2, chart_height + 0.9)
-    chart, column = figure.subplots(1, 2, width_ratios=[chart_height * aspect, 3.6])
+    # The chart has the shape of the frame, the close look is a square beside it.
+    chart_in = np.array([width, height]) * (_CHART_IN / max(width, height))
+    whole_in = np.array([chart_in[0] + _CLOSE_IN + 2.0, max(chart_in[1], _CLOSE_IN) + 1.5])
+    figure = new_figure(*whole_in, arranged=False)
+
+    def place(left_in: float, size_in: npt.ArrayLike) -> "Axes":
+        size = np.asarray(size_in) / whole_in
+        return figure.add_axes((left_in / whole_in[0], 1 - 0.95 / whole_in[1] - size[1], *size))
+
+    chart = place(0.75, chart_in)
+    column = place(chart_in[0] + 1.7, (_CLOSE_IN, _CLOSE_IN))
     small = shrink(pixels, _LARGEST_PX)[::-1]
     grey = _levels(np.asarray(small))
     chart.imshow(
         grey, cmap="gray_r", origin="lower", extent=(-0.5, width - 0.5, -0.5, height - 0.5), interpolation="nearest"
     )
     for star in stars:
-        _mark(chart, star, radius_px, sky_px, size_px=max(width, height))
+        others = [other.xy for other in stars if other is not star]
+        _circles(chart, star, radius_px, sky_px, line=1.1)
+        _label(chart, star, others, sky_px[1], (width, height))
     chart.set_xlim(-0.5, width - 0.5)
     chart.set_ylim(-0.5, height - 0.5)
     _frame(chart)
     _close_look(column, pixels, stars, radius_px, sky_px)
     plain: dict[str, Any] = {"parse_math": False}
-    figure.suptitle(title, fontsize=14, fontweight="bold", x=0.02, ha="left", **plain)
-    chart.set_title(subtitle, fontsize=9.5, color=GREY, loc="left", **plain)
+    figure.text(0.02, 1 - 0.18 / whole_in[1], title, fontsize=14, fontweight="bold", va="top", **plain)
+    chart.set_title(textwrap.fill(subtitle, _LINE), fontsize=9.5, color=GREY, loc="left", **plain)
     return figure
 
 
@@ -119,25 +131,31 @@ def _close_look(
     _frame(axes)
 
 
-def _mark(axes: "Axes", star: Marked, radius_px: float, sky_px: tuple[float, float], size_px: int) -> None:
-    _circles(axes, star, radius_px, sky_px, line=1.1)
-    x, y = star.xy
-    # The label stands beside the ring, on the side where there is room.
-    shift = sky_px[1] + 0.008 * size_px
-    is_right = x < 0.9 * axes.get_xlim()[1]
+def _label(axes: "Axes", star: Marked, others: Sequence[Floats], ring_px: float, size_px: tuple[int, int]) -> None:
+    """Write the name of a star beside its ring: right, left, above or below it, where other stars are farthest."""
     from matplotlib.patheffects import withStroke
 
+    away = ring_px + 0.028 * max(size_px)
+    sides = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    places = star.xy + away * sides
+    margin = 0.02 * max(size_px)
+    inside: npt.NDArray[np.bool_] = ((places > margin) & (places < np.array(size_px) - margin)).all(axis=1)
+    room = [min((float(np.hypot(*(place - other))) for other in others), default=np.inf) for place in places]
+    # To the right, as people expect, unless that is too near to another ring.
+    usable = [min(each, 2.0 * away) if ok else -1.0 for each, ok in zip(room, inside.tolist(), strict=True)]
+    x, y = places[int(np.argmax(usable))]
     axes.text(
-        x + (shift if is_right else -shift),
+        x,
         y,
         star.label,
         color=star.colour,
         fontsize=11,
         fontweight="bold",
-        ha="left" if is_right else "right",
+        ha="center",
         va="center",
         path_effects=[withStroke(linewidth=3, foreground="white")],
         clip_on=True,
+        zorder=5,
     )
 
 

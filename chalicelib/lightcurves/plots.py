@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 _DPI = 130
-_HOUR_D = 1 / 24
+# Letters of a subtitle that fit beside each other.
+_LINE = 115
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Clock:
         return f"{self.name} - {self.start} (days)"
 
 
-def new_figure(width_in: float, height_in: float) -> "Figure":
+def new_figure(width_in: float, height_in: float, *, arranged: bool = True) -> "Figure":
     """Return an empty figure; no window system and no state shared between runs."""
     # Where the home folder cannot be written matplotlib would make a new cache of fonts each time.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir(), "matplotlib")))
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width_in, height_in), layout="constrained" if arranged else None, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -204,4 +206,4 @@ def _range(values: Floats, errors: Floats) -> tuple[float, float]:
 def _title(figure: "Figure", axes: "Axes", title: str, subtitle: str) -> None:
     plain: dict[str, Any] = {"parse_math": False}  # a $ in the name of a target is a dollar
     figure.suptitle(title, fontsize=14, fontweight="bold", x=0.02, ha="left", **plain)
-    axes.set_title(subtitle, fontsize=9.5, color=GREY, loc="left", **plain)
+    axes.set_title(textwrap.fill(subtitle, _LINE), fontsize=9.5, color=GREY, loc="left", **plain)
