@@ -66,8 +66,6 @@ def options_of_run(name: str, pipeline: type[PipelineProcess], given: Mapping[st
             raise AsyncError(f"Invalid options: {fault['msg'].removeprefix('Value error, ')}") from None
         field = pipeline.options_model.model_fields.get(str(fault["loc"][0]))
         option = (field and field.title) or fault["loc"][0]
-        if fault["type"] == "missing":
-            raise AsyncError(f"The option {option} is not given") from None
         value = fault["input"]
         text = f"{value:g}" if isinstance(value, float) else f"{value}"
         raise AsyncError(f"Invalid {option} {text}") from None
@@ -77,12 +75,14 @@ def describe_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, di
     """Return what the API shows of the options of a pipeline: type, limits, and the default in this deployment."""
     deployed = deployed_options(name, pipeline)
     properties = _properties(pipeline.options_model)
-    shown: dict[str, dict[str, Any]] = {}
+    shown = {}
     for option, field in pipeline.options_model.model_fields.items():
-        shown[option] = {"long_name": field.description or field.title or option, **properties[option]}
-        if option in deployed or not field.is_required():
-            default = deployed[option] if option in deployed else field.get_default(call_default_factory=True)
-            shown[option]["default"] = json.loads(to_json(default, inf_nan_mode="null"))
+        default = deployed[option] if option in deployed else field.get_default(call_default_factory=True)
+        shown[option] = {
+            "default": json.loads(to_json(default, inf_nan_mode="null")),
+            "long_name": field.description or field.title or option,
+            **properties[option],
+        }
     return shown
 
 

@@ -43,22 +43,10 @@ class Tuned(PipelineProcess):
         return ()
 
 
-class Demanding(PipelineProcess):
-    """Has an option without a default."""
-
-    class Needed(PipelineOptions):
-        """One option that must be given."""
-
-        x: float
-
-    options_model = Needed
-
-
 @pytest.fixture
 def tuned(monkeypatch: pytest.MonkeyPatch, api: Api) -> Api:
-    """The API with the two pipelines of this module, and one target with one file."""
-    names = {each: f"{__name__}.{each}" for each in ("Tuned", "Demanding")}
-    monkeypatch.setenv("PIPELINES", json.dumps({**pipelines_for_tests.ALL, **names}))
+    """The API with the pipeline of this module, and one target with one file."""
+    monkeypatch.setenv("PIPELINES", json.dumps({**pipelines_for_tests.ALL, "Tuned": f"{__name__}.Tuned"}))
     get_settings.cache_clear()
     api.upload(api.target("M 13"), "a.fits", FITS)
     Tuned.seen.clear()
@@ -126,11 +114,6 @@ def test_a_number_of_thousands_of_digits_is_refused(tuned: Api, number: str) -> 
     body = f'{{"target": 1, "pipeline": "Tuned", "products": [1], "options": {{"seed": {number}}}}}'
     answer = tuned.post("/api/pipeline/", body=body, headers={"Content-Type": "application/json"})
     assert answer.status == 400
-
-
-def test_an_option_that_must_be_given_is_asked_for(tuned: Api) -> None:
-    answer = start(tuned, {}, "Demanding")
-    assert (answer.status, answer.json) == (400, {"options": {"x": ["This field is required."]}})
 
 
 def test_options_beyond_ten_kilobytes_are_refused_before_anything_looks_at_them(tuned: Api) -> None:
@@ -219,5 +202,3 @@ def test_pipelines_are_listed_with_type_limits_and_default_of_each_option(tuned:
         "seed": {"long_name": "seed", "type": "integer", "minimum": 0, "default": None},
         "stars": {"long_name": "stars", "type": "array", "max_items": 3, "default": []},
     }  # fmt: skip
-    (demanding,) = (each for each in tuned.get("/api/pipelines/").json if each["name"] == "Demanding")
-    assert demanding["options"] == {"x": {"long_name": "x", "type": "number"}}
