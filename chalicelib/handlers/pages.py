@@ -21,7 +21,7 @@ from chalice import Blueprint
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, NotFoundError, SiderealError
 from chalicelib.handlers.http import Request, Router
-from chalicelib.handlers.renditions import IMAGE_WAIT_S, to_archive
+from chalicelib.handlers.renditions import PAGE_WAIT_S, to_archive
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.models.productions import Production
 from chalicelib.models.renditions import may_have_picture
@@ -171,7 +171,7 @@ def show_group(request: Request) -> Reply:
 
 def download_group(request: Request) -> Reply:
     """Send the caller to a zip file of all files of a group; while it is made, show a page that asks again."""
-    wait_s = min(IMAGE_WAIT_S, get_settings().rendition_wait_s)
+    wait_s = min(PAGE_WAIT_S, get_settings().rendition_wait_s)
     group, key = find_archive(request.id("group_id"), wait_s)
     if key is not None:
         return to_archive(group.name, key)

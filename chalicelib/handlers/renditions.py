@@ -16,7 +16,7 @@ from chalicelib.storage import artefacts
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
-IMAGE_WAIT_S = 1.0
+PAGE_WAIT_S = 0.4
 """A page asks for many pictures at once, and draws something else in the place of those that take longer."""
 
 PENDING_PX = (7, 5)
@@ -31,7 +31,7 @@ def get_thumbnail(request: Request) -> Reply:
     wait_s = get_settings().rendition_wait_s
     product_id = request.id("product_id")
     try:
-        key = renditions.find_thumbnail(product_id, min(wait_s, IMAGE_WAIT_S) if wants_picture else wait_s)
+        key = renditions.find_thumbnail(product_id, min(wait_s, PAGE_WAIT_S) if wants_picture else wait_s)
     except NotFoundError as error:
         if not wants_picture:
             raise

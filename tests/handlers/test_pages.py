@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from conftest import Answer, Api, Aws
 
 from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineOptions, PipelineProcess, ReducedDatum
+from tests.conftest import Answer, Api, Aws
 
 HOSTILE = '<script>alert("x")</script>\'&amp;'
 GIF = (
