@@ -77,3 +77,28 @@ class RecordingReporter:
 
     def is_time_short(self) -> bool:
         return False
+
+
+def read_film(path: Path) -> list[Any]:
+    """Return the frames of a gif, mp4 or webm as red, green and blue, shape (height, width, 3)."""
+    if path.suffix == ".gif":
+        from PIL import Image, ImageSequence
+
+        with Image.open(path) as film:
+            return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    import av
+
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+
+
+def centroid(pixels: Any, near: tuple[float, float], radius: int = 6) -> tuple[float, float]:
+    """Return where the light around a place (x, y) is, the darkest grey around it taken for the sky."""
+    x, y = (round(value) for value in near)
+    box = np.asarray(pixels, dtype=float)[y - radius : y + radius + 1, x - radius : x + radius + 1]
+    weights = np.clip(box - np.median(box) - 0.2 * np.ptp(box), 0, None)
+    rows, columns = np.indices(box.shape)
+    return (
+        x - radius + float((columns * weights).sum() / weights.sum()),
+        y - radius + float((rows * weights).sum() / weights.sum()),
+    )

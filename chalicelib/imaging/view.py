@@ -172,7 +172,8 @@ def _double(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     fine = Image.fromarray(pixels).resize((_FINER * width, _FINER * height), Image.Resampling.BICUBIC)
     darkest = _least_of_three(_least_of_three(pixels).T).T
     blocks = np.asarray(fine).reshape(height, _FINER, width, _FINER)
-    return np.maximum(blocks, darkest[:, None, :, None]).reshape(_FINER * height, _FINER * width)
+    raised = np.maximum(blocks, darkest[:, None, :, None])
+    return np.asarray(raised.reshape(_FINER * height, _FINER * width), dtype=np.float32)
 
 
 def _least_of_three(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
