@@ -12,10 +12,10 @@ PIP_INSTALL = -m pip install -qq --disable-pip-version-check --require-hashes -r
 COMPILE = CUSTOM_COMPILE_COMMAND="make requirements" build/pip-tools/bin/pip-compile --quiet --generate-hashes \
 	--allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: help serve demo test lint format bench package requirements clean .venv .venv-aws
+.PHONY: help serve demo test lint format bench package e2e requirements clean .venv .venv-aws
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
 
 serve: .venv/installed .venv-aws/installed ## Run everything on HOST:PORT until interrupted; state in .local
 	@exec .venv/bin/python -m local serve --host "$(HOST)" --port "$(PORT)" --create-key
@@ -45,6 +45,9 @@ package: .venv/installed ## Package the functions and their layers for STAGE int
 	.venv/bin/python -m local.layer timelapse build/package/timelapse-layer.zip
 	.venv/bin/python -m local.layer pipeline build/package/pipeline-layer.zip
 	.venv/bin/python -m local.bundle build/package
+
+e2e: package .venv-aws/installed ## Deploy the package to the embedded AWS, use it over HTTP, remove it
+	.venv/bin/python -m local.e2e build/package
 
 requirements: ## Pin the newest releases that the requirements-*.in files allow
 	$(PYTHON) -m venv build/pip-tools

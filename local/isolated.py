@@ -140,11 +140,8 @@ def main() -> None:
     }
     made = work[function]()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    strays = [
-        name
-        for name, module in list(sys.modules.items())
-        if "site-packages" in (getattr(module, "__file__", None) or "") and not module.__file__.startswith(tuple(paths))
-    ]
+    files = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
+    strays = [name for name, file in files.items() if "site-packages" in file and not file.startswith(tuple(paths))]
     if strays:
         raise SystemExit(f"modules from elsewhere: {strays[:5]}")
     print(json.dumps({"made": made, "seconds": round(time.perf_counter() - started, 2), "peak_mb": round(peak_mb)}))
