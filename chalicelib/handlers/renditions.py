@@ -82,6 +82,7 @@ def _drawing(size_px: tuple[int, int], status: HTTPStatus, label: str = "", reas
     headers = {
         "Content-Type": "image/svg+xml",
         "Content-Security-Policy": "default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
     if status == HTTPStatus.ACCEPTED:

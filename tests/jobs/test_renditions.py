@@ -92,10 +92,10 @@ def test_many_at_once_send_one_message(api: Api, aws: Aws, product: int, at_once
 def test_a_queue_that_takes_no_message_is_not_waited_for(
     api: Api, aws: Aws, product: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RENDITION_QUEUE", "nowhere")
-    get_settings.cache_clear()
-    assert [thumbnail(api, product).status for _ in range(2)] == [503, 503]
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setenv("RENDITION_QUEUE", "nowhere")
+        get_settings.cache_clear()
+        assert [thumbnail(api, product).status for _ in range(2)] == [503, 503]
     get_settings.cache_clear()
     assert thumbnail(api, product).status == 202
 
