@@ -10,6 +10,10 @@ import pytest
 
 from chalicelib.imaging.colours import grey_palette
 from chalicelib.imaging.film import open_film
+from chalicelib.pipelines.base import Target
+from chalicelib.pipelines.timelapse import TimelapseOptions, TimelapsePipeline
+from local.frames import make_frames
+from tests.factories_frames import LocalFile, RecordingReporter
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FRAMES = 12
@@ -81,3 +85,31 @@ def test_a_film_plays_in_chromium_with_its_size_its_duration_and_its_greys(site,
     assert shown["duration"] == pytest.approx(FRAMES / fps, abs=1 / fps)
     assert shown["left"] == pytest.approx([round(8 * 6 * 255 / 127)] * 3, abs=4)
     assert shown["right"] == pytest.approx([255] * 3, abs=2)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_a_timelapse_with_every_flag_plays_in_chromium(site, kind, tmp_path):
+    folder, page = site
+    frames = make_frames(tmp_path / "frames", 5, 128, 4, star_count=60)
+    options = TimelapseOptions(format=kind, fps=5, size=101, crop_scale=0.9)
+    pipeline = TimelapsePipeline(
+        Target(1, "M 42"), [LocalFile(path) for path in frames], RecordingReporter(), "tl_1", options
+    )
+    (output,) = pipeline.run(tmp_path, dict.fromkeys(TimelapsePipeline.flags, True))
+    shutil.copy(output.path, folder / f"timelapse.{kind}")
+    shown = page.evaluate(PLAY, [f"timelapse.{kind}", 0.5])
+    assert shown["ready"] >= 2
+    assert shown["size"] == [102, 102]
+    assert shown["duration"] == pytest.approx(1, abs=0.2)
+
+
+def test_a_gif_is_shown_by_chromium(site):
+    folder, page = site
+    with open_film(folder / "t.gif", "gif", 10, grey_palette(128)) as film:
+        for level in (100, 20):
+            film.add(np.full((47, 63), level, dtype=np.uint8))
+    size = page.evaluate(
+        "async () => { const image = new Image(); image.src = 't.gif'; await image.decode();"
+        " return [image.naturalWidth, image.naturalHeight]; }"
+    )
+    assert size == [63, 47]

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from chalicelib.imaging.fits import read_frame_header
 from chalicelib.pipelines.base import AsyncError, DataProduct, Target
 from chalicelib.pipelines.timelapse import TimelapseOptions, TimelapsePipeline
-from tests.factories_frames import LocalFile, RecordingReporter, star_pixels, write_frame
+from tests.factories_frames import LocalFile, RecordingReporter, read_film, star_pixels, write_frame
 
 START = datetime(2026, 1, 10, 2, 30)  # noqa: DTZ001 - FITS times carry no zone
 
@@ -266,6 +267,54 @@ def test_files_are_fetched_one_at_a_time_and_only_if_their_name_is_allowed(run, 
     first, second = night(2)
     run([Remote(second), Remote(first), Remote(first, "a.jpg")])
     assert fetched == ["f1.fits", "f0.fits", "f0.fits", "f1.fits"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("fps", value) for value in (0, -1, 0.009, 60.1, 1000, float("nan"), "10")),
+        *(("size", value) for value in (0, 15, 4097, 500.5)),
+        *(("crop_scale", value) for value in (0, -0.1, 1.01)),
+        *(("format", value) for value in ("avi", "GIF", "", None)),
+        *(("colours", value) for value in ("viridis", "", None)),
+        ("quality", 3),
+    ],
+)
+def test_options_out_of_range_are_refused_by_their_names(option, value):
+    with pytest.raises(ValidationError) as caught:
+        TimelapseOptions(**{option: value})
+    assert [error["loc"] for error in caught.value.errors()] == [(option,)]
+
+
+@pytest.mark.parametrize("options", [{"fps": 0.01}, {"fps": 60}, {"size": 16}, {"size": 4096}, {"crop_scale": 1}])
+@pytest.mark.parametrize("kind", ["gif", "mp4", "webm"])
+def test_options_at_their_limits_make_a_film(run, night, kind, options):
+    (output,), _ = run(night(2), options={"format": kind, **options}, crop=True)
+    assert len(read_film(output.path)) == 2
+
+
+def test_every_flag_has_a_default_and_a_name_for_people():
+    assert set(TimelapsePipeline.flags) >= {"normalise_background", "crop"}
+    for flag in TimelapsePipeline.flags.values():
+        assert flag["default"] is False
+        assert 10 < len(flag["long_name"]) < 80
+
+
+@pytest.mark.parametrize(("kind", "is_needed"), [("gif", False), ("mp4", True)])
+def test_the_library_of_videos_is_imported_for_videos_only(night, tmp_path, kind, is_needed):
+    code = (
+        "import sys; from pathlib import Path; from chalicelib.pipelines.base import Target; "
+        "from chalicelib.pipelines.timelapse import TimelapseOptions, TimelapsePipeline; "
+        "from tests.factories_frames import LocalFile, RecordingReporter; "
+        "files = [LocalFile(Path(name)) for name in sys.argv[3:]]; "
+        "options = TimelapseOptions(format=sys.argv[1]); "
+        "TimelapsePipeline(Target(1, 'x'), files, RecordingReporter(), '', options).run(Path(sys.argv[2]), {}); "
+        "print('av' in sys.modules, 'sep' in sys.modules, 'scipy' in sys.modules)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    arguments = [sys.executable, "-c", code, kind, str(tmp_path), *map(str, night(2))]
+    done = subprocess.run(arguments, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{is_needed} False False\n"
 
 
 def test_asking_the_class_for_its_flags_loads_no_image_library():

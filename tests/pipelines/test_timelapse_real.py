@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chalicelib.imaging.fits import read_frame_header
+from chalicelib.imaging.fits import read_frame_header, read_pixels
+from chalicelib.imaging.stars import find_stars
 from chalicelib.pipelines.base import Target
-from chalicelib.pipelines.timelapse import TimelapsePipeline
-from tests.factories_frames import LocalFile, RecordingReporter
+from chalicelib.pipelines.timelapse import TimelapseOptions, TimelapsePipeline
+from tests.factories_frames import LocalFile, RecordingReporter, centroid, read_film
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / os.environ.get("SIDEREAL_DATA", "../shared/data")
@@ -24,11 +25,19 @@ def frames_of(folder):
     return sorted(path for path in (DATA / folder).iterdir() if path.suffix not in (".md", ".json"))
 
 
-def run(files, folder, **flags):
+EVERY_FLAG = dict.fromkeys(TimelapsePipeline.flags, True)
+
+
+def run(files, folder, options=None, **flags):
     reporter = RecordingReporter()
     inputs = [LocalFile(path) for path in files]
-    (output,) = TimelapsePipeline(Target(1, "x"), inputs, reporter).run(folder, flags)
+    chosen = TimelapseOptions(**options or {})
+    (output,) = TimelapsePipeline(Target(1, "x"), inputs, reporter, "", chosen).run(folder, flags)
     return output, reporter
+
+
+def left_out(reporter):
+    return dict(line[10:].split("': ", 1) for line in reporter.lines if line.startswith("Left out '"))
 
 
 def greys(path, number):
@@ -39,9 +48,8 @@ def greys(path, number):
 
 def test_of_33_awkward_files_those_that_fit_together_are_used_and_the_others_named(tmp_path, capfd):
     output, reporter = run(frames_of("awkward-frames"), tmp_path)
-    left_out = dict(line[10:].split("': ", 1) for line in reporter.lines if line.startswith("Left out '"))
     no_date = "could not find observation date in FITS header 'DATE-OBS'"
-    assert left_out == {
+    assert left_out(reporter) == {
         "04_smaller.fits": "its size differs: 150 x 120 from the usual 200 x 200 pixels",
         "05_no_date_obs.fits": no_date,
         "08_nonsense_date.fits": no_date,
@@ -107,3 +115,99 @@ def test_crop_of_a_real_frame_keeps_half_of_each_side(tmp_path):
     output, _ = run(frames_of("2713-luxembourg-fz")[:2], tmp_path, crop=True)
     with Image.open(output.path) as film:
         assert film.size == (274, 260)
+
+
+# Stars of the asteroid sequence, x and y in the first frame: C1, C2, and two that the README does not name.
+LUXEMBOURG_STARS = ((429, 117), (221, 224))
+
+
+def test_a_normalised_background_of_the_asteroid_sequence_is_even_and_keeps_the_stars(tmp_path):
+    files = frames_of("2713-luxembourg-fz")
+    spoilt = 7
+    films = {}
+    for flag in (False, True):
+        folder = tmp_path / f"{flag}"
+        folder.mkdir()
+        output, reporter = run(files, folder, normalise_background=flag)
+        films[flag] = [frame[..., 0].astype(float) for frame in read_film(output.path)]
+    assert len(films[True]) == 22
+    spreads = {flag: np.std([np.median(frame) for frame in film]) for flag, film in films.items()}
+    assert spreads[False] > 0.3
+    assert spreads[True] <= spreads[False] / 10
+    # The gradient goes as well.
+    slopes = {
+        flag: [abs(np.median(frame[:100]) - np.median(frame[-100:])) for n, frame in enumerate(film) if n != spoilt]
+        for flag, film in films.items()
+    }
+    assert max(slopes[True]) <= max(slopes[False]) / 5
+    first = films[True][0]
+    for x, y in LUXEMBOURG_STARS:
+        column, row = round((x + 0.5) / 1.1 - 0.5), round((520 - y - 0.5) / 1.1 - 0.5)
+        assert first[row - 3 : row + 4, column - 3 : column + 4].max() > np.median(first) + 100
+    # Someone's torch is neither a flash nor a hole.
+    assert abs(films[True][spoilt].mean() - np.mean([frame.mean() for frame in films[True]])) < 10
+    assert "Frame 'luxembourg-20181018-0020.fits.fz' is much noisier than the others" in reporter.text
+
+
+def test_clouds_dim_the_stars_of_a_normalised_film(tmp_path):
+    output, _ = run(frames_of("2713-luxembourg-fz"), tmp_path, {"size": 550}, normalise_background=True, align=True)
+    lights = []
+    for number, frame in enumerate(read_film(output.path)):
+        grey = frame[..., 0].astype(float)
+        lights.append(np.count_nonzero(grey > np.median(grey) + 100))
+        assert number == 7 or lights[-1] > 500
+    # Its README: the star counts rise by a factor of 2.4 between the first frame and the twelfth.
+    assert 1.1 < lights[11] / lights[0] < 2.5
+
+
+def test_the_stars_of_hat_p_32_stand_still_when_aligned_and_drift_when_not(tmp_path):
+    files = frames_of("hat-p-32-transit")[::5]
+    tracks = {}
+    for flag in (False, True):
+        folder = tmp_path / f"{flag}"
+        folder.mkdir()
+        output, reporter = run(files, folder, {"size": 650}, align=flag)
+        assert left_out(reporter) == {}
+        tracks[flag] = [frame[..., 0] for frame in read_film(output.path)]
+    middle = len(files) // 2
+    stars = find_stars(read_pixels(files[middle], read_frame_header(files[middle])))
+    inside = [(x, 499 - y) for x, y in stars.xy if 250 < x < 420 and 120 < y < 380][:8]
+    positions = np.array([[centroid(frame, place, 4) for place in inside] for frame in tracks[True]])
+    assert positions.shape == (len(files), 8, 2)
+    assert np.median(positions.std(axis=0), axis=0).max() < 0.3
+    assert np.median(np.abs(positions - np.array(inside)), axis=(0, 1)).max() < 0.5
+    likeness = {
+        flag: [np.corrcoef(film[middle].ravel(), frame.ravel())[0, 1] for frame in (film[0], film[-1])]
+        for flag, film in tracks.items()
+    }
+    assert min(likeness[True]) > 0.35
+    assert max(likeness[False]) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4", "webm"])
+def test_awkward_files_with_every_flag_make_a_film_or_are_named(tmp_path, kind, capfd):
+    output, reporter = run(frames_of("awkward-frames"), tmp_path, {"format": kind}, **EVERY_FLAG)
+    names = left_out(reporter)
+    assert output.data["frames"] + len(names) == 33
+    assert output.data["frames"] >= 15
+    for name in ("11_all_nan.fits", "12_all_zero.fits"):
+        assert names[name].startswith("it cannot be aligned: ")
+    film = read_film(output.path)
+    assert len(film) == output.data["frames"]
+    # No frame is black: all show stars on a sky.
+    for frame in film:
+        middle = frame[10:-30, 5:-5].max(axis=2)
+        assert middle.max() > 150
+        assert middle.mean() > 5
+    assert capfd.readouterr() == ("", "")
+
+
+def test_awkward_files_with_every_flag_but_align_keep_their_frames(tmp_path):
+    output, _ = run(frames_of("awkward-frames"), tmp_path, **{**EVERY_FLAG, "align": False})
+    assert output.data == {"frames": 19}
+
+
+def test_every_flag_on_hat_p_32_keeps_every_frame(tmp_path):
+    output, reporter = run(frames_of("hat-p-32-transit")[::6], tmp_path, {"format": "mp4"}, **EVERY_FLAG)
+    assert left_out(reporter) == {}
+    assert output.data == {"frames": 12}
