@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def make_film(frames: list[Path]) -> str:
 
     made = []
     for film_format, (start, at) in {"mp4": (b"ftyp", 4), "webm": (b"\x1aE\xdf\xa3", 0), "gif": (b"GIF89a", 0)}.items():
-        options = TimelapsePipeline.options_model(format=film_format)  # type: ignore[call-arg]
+        options = TimelapsePipeline.options_model.model_validate({"format": film_format})
         flags = {name: name != "crop" for name in TimelapsePipeline.flags}
         made += _run(TimelapsePipeline, frames, options, flags, {f".{film_format}": (start, at)})
     return ", ".join(made)
@@ -102,7 +103,7 @@ def make_light_curve(frames: list[Path], x: float, y: float) -> str:
     from chalicelib.pipelines.photometry import PhotometryPipeline
     from chalicelib.services import runs  # noqa: F401
 
-    options = PhotometryPipeline.options_model(x=x, y=y)  # type: ignore[call-arg]
+    options = PhotometryPipeline.options_model.model_validate({"x": x, "y": y})
     flags = dict.fromkeys(PhotometryPipeline.flags, True)
     expected = {".png": (b"\x89PNG", 0), ".svg": (b"<?xml", 0), ".csv": (b"", 0)}
     return ", ".join(_run(PhotometryPipeline, frames, options, flags, expected))
@@ -130,7 +131,7 @@ def main() -> None:
     frames = sorted(Path(folder).glob("*.fits*"))
     star = json.loads((Path(folder) / "star.json").read_text())
     started = time.perf_counter()
-    work = {
+    work: dict[str, Callable[[], str]] = {
         "api": answer_a_request,
         "run_dead_letters": import_job_services,
         "sweep": import_job_services,
