@@ -1,7 +1,8 @@
 """What a whole timelapse job costs: the worker's process from its start, with boto3, DynamoDB, S3 and SQS.
 
 `benchmarks.timelapse` measures the pipeline in a process of its own. Here the frames come from S3, the log goes to DynamoDB
-and the film back to S3. No limit is set on the CPU time. Linux only: the figures come from /proc.
+and the film back to S3. No limit is set on the CPU time. Linux only: the figures come from /proc. The first log line of a
+second job is timed from the request that starts it, on the worker that the first job has warmed up.
 """
 
 import os
@@ -20,20 +21,25 @@ CASES = {
     "10 of 2048 x 2048 float32": (10, 2048),
 }
 TIMEOUT_S = 120
+MAX_FIRST_LINE_S = 1.0
 
 
 def run() -> dict[str, Any]:
     """Return CPU seconds and peak memory of the worker for each case."""
     cases = {name: _measure(count, size_px) for name, (count, size_px) in CASES.items()}
-    return {"cases": cases, "ok": all(case["peak_mb"] < MAX_PEAK_MB for case in cases.values())}
+    ok = all(case["peak_mb"] < MAX_PEAK_MB and case["first_line_s"] <= MAX_FIRST_LINE_S for case in cases.values())
+    return {"cases": cases, "ok": ok}
 
 
 def rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return the figures as rows of a table: what, measured, wanted."""
-    return [
-        (f"whole job, {name}", f"{case['cpu_s']:.2f} s CPU, peak {case['peak_mb']:.0f} MB", f"< {MAX_PEAK_MB} MB")
-        for name, case in figures["cases"].items()
-    ]
+    found = []
+    for name, case in figures["cases"].items():
+        measured = f"{case['cpu_s']:.2f} s CPU, peak {case['peak_mb']:.0f} MB"
+        found.append((f"whole job, {name}", measured, f"< {MAX_PEAK_MB} MB"))
+        first = f"{case['first_line_s']:.2f} s"
+        found.append((f"first log line on a warm worker, {name}", first, f"<= {MAX_FIRST_LINE_S} s"))
+    return found
 
 
 def _measure(count: int, size_px: int) -> dict[str, float]:
@@ -45,18 +51,27 @@ def _measure(count: int, size_px: int) -> dict[str, float]:
         served = start(["-m", "local", "serve", "--port", str(port)], environment)
         try:
             wait(f"127.0.0.1:{port}", served)
-            _run_job(Server(f"http://127.0.0.1:{port}", environment), frames)
-            return _cost(_worker(state))
+            server = Server(f"http://127.0.0.1:{port}", environment)
+            target = server.send("POST", "/api/targets/", {"name": "field", "ra": 1, "dec": 1})["id"]
+            products = [_upload(server, target, path) for path in sorted(frames.iterdir())]
+            wish = {"target": target, "pipeline": "Timelapse", "products": products}
+            _finish(server, server.send("POST", "/api/pipeline/", wish)["id"])
+            cost = _cost(_worker(state))
+            begin = time.monotonic()
+            process = server.send("POST", "/api/pipeline/", wish)["id"]
+            while not server.send("GET", f"/api/pipeline/logs/{process}/")["logs"]:
+                if time.monotonic() - begin > TIMEOUT_S:
+                    raise RuntimeError("the second job never began")
+                time.sleep(0.02)
+            cost["first_line_s"] = round(time.monotonic() - begin, 2)
+            _finish(server, process)
+            return cost
         finally:
             stop(served)
             shutil.rmtree(state, ignore_errors=True)
 
 
-def _run_job(server: Server, frames: Path) -> None:
-    target = server.send("POST", "/api/targets/", {"name": "field", "ra": 1, "dec": 1})["id"]
-    products = [_upload(server, target, path) for path in sorted(frames.iterdir())]
-    wish = {"target": target, "pipeline": "Timelapse", "products": products}
-    process = server.send("POST", "/api/pipeline/", wish)["id"]
+def _finish(server: Server, process: int) -> None:
     end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         shown = server.send("GET", f"/api/pipeline/{process}/")
