@@ -101,7 +101,7 @@ class Settings(BaseModel):
     )
     timelapse_fps: float = Field(10, description="Frames per second, 0.01 to 60; a gif has 50 at most.")
     timelapse_size: int = Field(
-        500, gt=0, description="Longest side of a timelapse, pixels; frames are never enlarged."
+        500, gt=0, description="Longest side of a timelapse, 16 to 2048 pixels; frames are never enlarged."
     )
     timelapse_crop_scale: float = Field(
         0.5, gt=0, le=1, description="Fraction of each side that the flag `crop` keeps."
