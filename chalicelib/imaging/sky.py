@@ -9,14 +9,17 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _CELLS = 16
-_SAMPLES_PER_CELL = 400
-_DEGREE = 3
+_SAMPLES_PER_CELL = 250
+# Of the surface, and of those fitted first to tell which cells stand out.
+_DEGREE = 4
+_DEGREES = (0, 1, 2, _DEGREE)
+_CAUCHY_SIGMA = 2.4
 _CLIP_SIGMA = 2.5
 _STRIP_ROWS = 256
 # Standard deviation of what is left of a Gaussian clipped at 2.5 sigma.
 _CLIPPED_SPREAD = 0.9546
 _CLIPS = 3
-_REWEIGHTS = 4
+_REWEIGHTS = 3
 # Of 32-bit floats.
 _ROUNDING = 1e-6
 # No camera counts this far; files that mark bad pixels by a huge number do.
@@ -31,7 +34,7 @@ class Sky:
     ----------
     shape : tuple of int
         Height and width of the image.
-    coefficients : ndarray, shape (4, 4), float64
+    coefficients : ndarray, shape (5, 5), float64
         Of the powers of y (rows) and x (columns), each counted from -1 to 1 across the image.
     noise : float
         Standard deviation of the pixels of the sky, counts; 0 for an image without noise.
@@ -67,9 +70,9 @@ class Sky:
 def model_sky(pixels: npt.NDArray[Any]) -> Sky:
     """Fit a smooth surface through the sky of an image, past its stars, galaxies and bad pixels.
 
-    The sky of each of 16 x 16 cells is the mean of its pixels with those clipped that stand out; a cubic surface is
-    laid through these, cells that still stand out counting little. A surface as stiff as this cannot dive under a star
-    and leave a dark ring around it, as a fine mesh does.
+    The sky of each of 16 x 16 cells is the mean of its pixels with those clipped that stand out; a surface of the
+    fourth degree is laid through these, cells that still stand out counting little. A surface as stiff as this cannot
+    rise under a star and leave a dark ring around it, as a fine mesh does.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ def _measure_cells(pixels: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats, Fl
     height, width = pixels.shape
     down, across = min(_CELLS, height), min(_CELLS, width)
     cell_height, cell_width = height // down, width // across
-    step = max(1, int(np.sqrt(cell_height * cell_width / _SAMPLES_PER_CELL)))
+    step = max(1, round(np.sqrt(cell_height * cell_width / _SAMPLES_PER_CELL)))
     top, left = (height - down * cell_height) // 2, (width - across * cell_width) // 2
     row_index = (top + np.arange(down)[:, None] * cell_height + np.arange(0, cell_height, step)).ravel()
     column_index = (left + np.arange(across)[:, None] * cell_width + np.arange(0, cell_width, step)).ravel()
@@ -154,7 +157,7 @@ def _fit_surface(levels: Floats, rows: Floats, columns: Floats) -> Floats:
     values = levels - base
     coefficients = np.zeros((_DEGREE + 1, _DEGREE + 1))
     rest = values
-    for degree in range(_DEGREE + 1):
+    for degree in _DEGREES:
         powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
         if len(powers) * 2 > len(values):
             break
@@ -164,8 +167,9 @@ def _fit_surface(levels: Floats, rows: Floats, columns: Floats) -> Floats:
             if not scale > 0:
                 break
             # Cauchy's weights: what lies far off counts little, yet enough to be won back by a better surface.
-            weights = 1 / (1 + (rest / (2.4 * scale)) ** 2)
-            solution = np.linalg.lstsq(terms * np.sqrt(weights)[:, None], values * np.sqrt(weights), rcond=1e-6)[0]
+            weighted = terms.T / (1 + (rest / (_CAUCHY_SIGMA * scale)) ** 2)
+            # Cells may all lie in one row: the smallest of many solutions then.
+            solution = np.linalg.lstsq(weighted @ terms, weighted @ values, rcond=1e-10)[0]
             rest = values - terms @ solution
             coefficients[:] = 0
             for (i, j), value in zip(powers, solution, strict=True):
