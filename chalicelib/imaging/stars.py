@@ -15,9 +15,11 @@ _MESH_PX = 64
 _MIN_AREA_PX = 3
 _BORDER_PX = 3
 
-# sep keeps the pixels above the threshold in a buffer of its own and gives up when it is full.
-_BUFFER_PX = 1_000_000
-_TRIES = 4
+# sep keeps the pixels above the threshold in a buffer of its own and gives up when it is full. Making the largest one
+# takes longer than finding the stars of a small frame.
+_BUFFER_SHARE = 1 / 8
+_SMALLEST_BUFFER_PX, _LARGEST_BUFFER_PX = 10_000, 1_000_000
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,19 @@ def _prepare(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32] | None, 
 
 
 def _extract(counts: npt.NDArray[np.float32], threshold: float, bad: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
-    sep.set_extract_pixstack(_BUFFER_PX)
+    buffer_px = int(np.clip(counts.size * _BUFFER_SHARE, _SMALLEST_BUFFER_PX, _LARGEST_BUFFER_PX))
     for _ in range(_TRIES):
+        sep.set_extract_pixstack(buffer_px)
         try:
             return np.asarray(sep.extract(counts, threshold, mask=bad, minarea=5, deblend_nthresh=16))
         except Exception as error:
             # sep raises a bare Exception for everything; these are full buffers, which a higher threshold empties.
             if "buffer" not in str(error) and "overflow" not in str(error) and "limit" not in str(error):
                 raise
-            threshold *= 3
+            if buffer_px < _LARGEST_BUFFER_PX:
+                buffer_px = _LARGEST_BUFFER_PX
+            else:
+                threshold *= 3
     return np.empty(0, dtype=[("x", float)])
 
 
