@@ -106,7 +106,7 @@ class TimelapsePipeline(PipelineProcess):
         from chalicelib.imaging.spool import FrameSpool
 
         self._folder = Path(tmpdir)
-        self._flags = flags
+        self._flags = {name: flags.get(name, False) for name in self.flags}
         self._files = key_files(self.input_files)
         self._headers: dict[tuple[str, int], FrameHeader] = {}
         self._sequence = FrameSequence()

@@ -276,7 +276,7 @@ def test_all_flags_work_together_in_every_format(make_film, frames, kind):
 
 
 @pytest.mark.parametrize(
-    "flags", [flags for n in (0, 2, 3, 4) for flags in itertools.combinations(FLAGS, n)], ids="+".join
+    "flags", [flags for n in (0, 2, 5) for flags in itertools.combinations(FLAGS, n)], ids="+".join
 )
 def test_flags_work_in_any_combination(make_film, frames, flags):
     path, reporter = make_film(frames[:3], {"size": 64}, **dict.fromkeys(flags, True))

@@ -150,18 +150,20 @@ def test_a_normalised_background_of_the_asteroid_sequence_is_even_and_keeps_the_
 
 
 def test_clouds_dim_the_stars_of_a_normalised_film(tmp_path):
-    output, _ = run(frames_of("2713-luxembourg-fz"), tmp_path, {"size": 550}, normalise_background=True, align=True)
+    files = frames_of("2713-luxembourg-fz")
+    chosen = [files[number] for number in (0, 1, 5, 9, 11, 15)]
+    output, _ = run(chosen, tmp_path, {"size": 550}, normalise_background=True, align=True)
     lights = []
-    for number, frame in enumerate(read_film(output.path)):
+    for frame in read_film(output.path):
         grey = frame[..., 0].astype(float)
         lights.append(np.count_nonzero(grey > np.median(grey) + 100))
-        assert number == 7 or lights[-1] > 500
+    assert min(lights) > 500
     # Its README: the star counts rise by a factor of 2.4 between the first frame and the twelfth.
-    assert 1.1 < lights[11] / lights[0] < 2.5
+    assert 1.1 < lights[4] / lights[0] < 2.5
 
 
 def test_the_stars_of_hat_p_32_stand_still_when_aligned_and_drift_when_not(tmp_path):
-    files = frames_of("hat-p-32-transit")[::5]
+    files = frames_of("hat-p-32-transit")[::10]
     tracks = {}
     for flag in (False, True):
         folder = tmp_path / f"{flag}"
@@ -169,7 +171,7 @@ def test_the_stars_of_hat_p_32_stand_still_when_aligned_and_drift_when_not(tmp_p
         output, reporter = run(files, folder, {"size": 650}, align=flag)
         assert left_out(reporter) == {}
         tracks[flag] = [frame[..., 0] for frame in read_film(output.path)]
-    middle = len(files) // 2
+    middle = (len(files) - 1) // 2
     stars = find_stars(read_pixels(files[middle], read_frame_header(files[middle])))
     inside = [(x, 499 - y) for x, y in stars.xy if 250 < x < 420 and 120 < y < 380][:8]
     positions = np.array([[centroid(frame, place, 4) for place in inside] for frame in tracks[True]])
@@ -208,6 +210,6 @@ def test_awkward_files_with_every_flag_but_align_keep_their_frames(tmp_path):
 
 
 def test_every_flag_on_hat_p_32_keeps_every_frame(tmp_path):
-    output, reporter = run(frames_of("hat-p-32-transit")[::6], tmp_path, {"format": "mp4"}, **EVERY_FLAG)
+    output, reporter = run(frames_of("hat-p-32-transit")[::14], tmp_path, {"format": "mp4"}, **EVERY_FLAG)
     assert left_out(reporter) == {}
-    assert output.data == {"frames": 12}
+    assert output.data == {"frames": 6}
