@@ -1,7 +1,8 @@
 """Lay the frames of a sequence on one of them: by their stars, by their coordinates, or by both."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,9 @@ Floats = npt.NDArray[np.float64]
 # With so many stars in either frame, coordinates that the stars contradict are not believed.
 _ENOUGH_STARS = 8
 _FEWEST_STARS = 3
+
+_CANDIDATES = 9
+_ENOUGH_AGREE = 0.5
 
 TOO_FEW_STARS = "it cannot be aligned: too few stars"
 NO_MATCH = "it cannot be aligned: its stars do not match those of the other frames"
@@ -129,3 +133,33 @@ class Aligner:
             matrix, shift = kept["last"]
             last = Transform(np.array(matrix), np.array(shift))
         return cls(Sight(width_px, height_px, xy, plane), last)
+
+
+def choose_reference(count: int, look_at: Callable[[int], Sight]) -> Sight:
+    """Return the frame nearest to the middle of a sequence on which others can be laid.
+
+    Of the frames beside it and half-way to either end, half must fit: a spoilt frame is no reference. If there is none
+    like that near the middle, the one that most others fit is taken.
+
+    Parameters
+    ----------
+    count : int
+        Number of frames.
+    look_at : function of int to Sight
+        Called once at most for each frame, and for few of them.
+    """
+    sights = cache(look_at)
+    last = count - 1
+    best, best_share = 0, -1.0
+    for index in sorted(range(count), key=lambda each: abs(each - last / 2))[:_CANDIDATES]:
+        if not sights(index).is_usable:
+            continue
+        near = {index - 1, index + 1, last // 4, last - last // 4} - {index}
+        others = [other for each in sorted(near) if 0 <= each <= last and (other := sights(each)).is_usable]
+        fitting = [other for other in others if other.find_transform(sights(index)) is not None]
+        share = len(fitting) / max(len(others), 1)
+        if share > best_share:
+            best, best_share = index, share
+        if share >= _ENOUGH_AGREE:
+            break
+    return sights(best)

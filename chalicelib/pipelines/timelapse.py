@@ -5,7 +5,7 @@ The imaging modules are imported where they are used: the API reads the flags of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -21,6 +21,7 @@ from chalicelib.pipelines.base import (
     PipelineOutput,
     PipelineProcess,
 )
+from chalicelib.pipelines.left_out import GONE, MIN_FRAMES, WRONG_SIZE, WRONG_SUFFIX, too_few_frames_message
 from chalicelib.pipelines.sequence import FrameSequence, SequenceFrame, key_files
 
 if TYPE_CHECKING:
@@ -29,15 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.imaging.rendering import FrameRenderer
     from chalicelib.imaging.stretch import Stretch
 
-MESSAGE_LENGTH = 255
-_MIN_FRAMES = 2
-_WRONG_SUFFIX = "its name does not end in an allowed suffix"
-_WRONG_SIZE = "its size differs"
-_UNALIGNED = "it cannot be aligned"
-_GONE = "it has been deleted meanwhile"
-
 _STRETCH_FRAMES = 9
-_REFERENCE_CANDIDATES = 9
 
 _SEQUENCE_FILE = "sequence.json"
 _SPOOL_FILE = "frames.raw"
@@ -153,14 +146,14 @@ class TimelapsePipeline(PipelineProcess):
                 continue
             self._sequence.seen.add(key)
             if not self.allows(file.name):
-                self._leave_out(file.name, _WRONG_SUFFIX)
+                self._leave_out(file.name, WRONG_SUFFIX)
                 continue
             try:
                 self._sequence.frames.append(SequenceFrame.of_header(key, self._header(key)))
             except FrameError as error:
                 self._leave_out(file.name, error.reason)
             except InputGoneError:
-                self._leave_out(file.name, _GONE)
+                self._leave_out(file.name, GONE)
             # Fetching many large files takes long: report, so that a cancelled run stops here too.
             self.progress(0, len(self.input_files))
             if self.is_time_short():
@@ -181,7 +174,7 @@ class TimelapsePipeline(PipelineProcess):
                 kept.append(frame)
             else:
                 sizes = "{} x {} from the usual {} x {} pixels".format(*frame.size, *usual)
-                self._leave_out(frame.key[0], f"{_WRONG_SIZE}: {sizes}")
+                self._leave_out(frame.key[0], f"{WRONG_SIZE}: {sizes}")
         self._sequence.frames = kept
 
     def _header(self, key: tuple[str, int]) -> FrameHeader:
@@ -246,32 +239,10 @@ class TimelapsePipeline(PipelineProcess):
         return measure_sequence_stretch(samples)
 
     def _choose_reference(self) -> Aligner:
-        """Return what lays frames on the one nearest to the middle of the sequence that others can be laid on."""
-        from chalicelib.imaging.align import Aligner
+        from chalicelib.imaging.align import Aligner, choose_reference
 
         frames = self._sequence.frames
-        last = len(frames) - 1
-        sights: dict[int, Sight] = {}
-
-        def look_at(index: int) -> Sight:
-            if index not in sights:
-                sights[index] = self._sight(frames[index])
-            return sights[index]
-
-        best, best_share = 0, -1.0
-        for index in sorted(range(len(frames)), key=lambda each: abs(each - last / 2))[:_REFERENCE_CANDIDATES]:
-            if not look_at(index).is_usable:
-                continue
-            near = {index - 1, index + 1, last // 4, last - last // 4} - {index}
-            others = [look_at(each) for each in sorted(near) if 0 <= each <= last]
-            usable = [other for other in others if other.is_usable]
-            fitting = [other for other in usable if other.find_transform(look_at(index)) is not None]
-            share = len(fitting) / max(len(usable), 1)
-            if share > best_share:
-                best, best_share = index, share
-            if share >= 0.5:
-                break
-        return Aligner(look_at(best))
+        return Aligner(choose_reference(len(frames), lambda index: self._sight(frames[index])))
 
     def _sight(self, frame: SequenceFrame) -> Sight:
         from chalicelib.imaging.align import Sight
@@ -304,7 +275,7 @@ class TimelapsePipeline(PipelineProcess):
             self._leave_out(name, error.reason)
             return None
         except InputGoneError:
-            self._leave_out(name, _GONE)
+            self._leave_out(name, GONE)
             return None
         if header.planes > 1:
             self.log(f"Using the first of {header.planes} planes of '{name}'")
@@ -322,7 +293,7 @@ class TimelapsePipeline(PipelineProcess):
         self.log(f"Left out '{name}': {reason}")
 
     def _require_frames(self, count: int) -> None:
-        if count < _MIN_FRAMES:
+        if count < MIN_FRAMES:
             raise AsyncError(too_few_frames_message(count, self._sequence.left_out, self.suffix_message))
 
 
@@ -351,46 +322,3 @@ def _restore_aligner(look: dict[str, Any], size: tuple[int, int]) -> Aligner:
     from chalicelib.imaging.align import Aligner
 
     return Aligner.from_json(look["align"], *size)
-
-
-def too_few_frames_message(
-    usable: int, left_out: Sequence[tuple[str, str]], suffix_message: Callable[[str], str]
-) -> str:
-    """Say why there are not enough frames, in at most 255 characters.
-
-    Parameters
-    ----------
-    usable : int
-        How many frames could be used.
-    left_out : sequence of (str, str)
-        Name and reason of each frame that could not.
-    suffix_message : function of str to str
-        Gives the text that refuses a file of this name.
-    """
-    if not left_out:
-        return f"A timelapse needs at least two frames, this one has {usable}"
-    kinds = {reason.split(":", 1)[0] for _, reason in left_out}
-    name, reason = left_out[0]
-    if kinds == {_WRONG_SUFFIX}:
-        return _fit(suffix_message, name)
-    if kinds == {_WRONG_SIZE}:
-        return "Invalid parameters. Are all images the same size?"
-    if len(kinds) == 1 and kinds != {_UNALIGNED}:
-        return _fit(lambda shown: f"Error in file '{shown}': {reason}", name)
-    what = "frames can be aligned" if kinds == {_UNALIGNED} else "usable frames"
-    text = f"Fewer than two {what} ({usable} of {usable + len(left_out)}): "
-    return _shorten(text + "; ".join(f"'{name}': {reason}" for name, reason in left_out), MESSAGE_LENGTH)
-
-
-def _fit(message: Callable[[str], str], name: str) -> str:
-    """Put a name into a message; a name that is too long loses its middle, so that the reason stays readable."""
-    text = message(name)
-    excess = len(text) - MESSAGE_LENGTH
-    if excess <= 0:
-        return text
-    keep = max(len(name) - excess - 1, 2)
-    return message(f"{name[: keep - keep // 2]}…{name[-(keep // 2) :]}")
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from chalicelib.imaging.align import NO_MATCH, TOO_FEW_STARS, Aligner, Sight
+from chalicelib.imaging.align import NO_MATCH, TOO_FEW_STARS, Aligner, Sight, choose_reference
 from chalicelib.imaging.headers import FrameError
 from chalicelib.imaging.wcs import TangentPlane
 from tests.imaging.test_view import turn
@@ -98,3 +98,29 @@ def test_an_aligner_goes_through_json_exactly(known, last):
 def test_a_blind_frame_is_no_reference():
     assert not Sight.blind(*SIZE).is_usable
     assert sight([], plane()).is_usable
+
+
+def test_the_reference_is_the_frame_nearest_to_the_middle_that_others_fit():
+    field = stars(30)
+    sights = [sight(field + number) for number in range(9)]
+    assert choose_reference(9, sights.__getitem__) is sights[4]
+    sights[4] = sight(stars(30, seed=2))
+    sights[3] = sight([])
+    assert choose_reference(9, sights.__getitem__) is sights[5]
+
+
+def test_few_frames_are_looked_at_for_a_reference_and_each_once():
+    seen = []
+
+    def look_at(index):
+        seen.append(index)
+        return sight(stars(30) + index / 10)
+
+    choose_reference(200, look_at)
+    assert len(seen) == len(set(seen)) == 5
+
+
+def test_without_any_frame_that_fits_some_frame_is_the_reference():
+    sights = [sight(stars(30, seed=number)) for number in range(4)]
+    assert choose_reference(4, sights.__getitem__) in sights
+    assert not choose_reference(3, lambda _: Sight.blind(*SIZE)).is_usable
