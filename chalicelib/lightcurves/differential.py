@@ -17,6 +17,7 @@ _TARGET = 0
 _FAINTEST_SIGMA = 3.0
 _LEAST_SHARE = 0.9
 _USUAL_RADIUS = 4
+_LARGEST_SHARE = 0.25
 _MIN_FRAMES_FOR_RADIUS = 8
 _MIN_STARS_FOR_GAIN = 5
 _GAINS = (0.05, 100.0)
@@ -261,27 +262,26 @@ def _find_check(
     ensemble: Ensemble,
     choices: Choices,
 ) -> tuple[Ensemble, int | None]:
-    """Return a star that is compared as the target is: of the steadier half the one nearest in brightness, if any.
+    """Return a steady star that is compared as the target is: the one nearest to it in brightness, if any can be spared.
 
-    Where all steady stars are in the ensemble and they are three or more, the one of least weight is given up for it.
+    A comparison star is given up for it if it does not carry the ensemble, and two others are left.
     """
     if choices.named:
         return ensemble, None
-    steady = candidates[~ensemble.variable[candidates]]
-    spare = np.setdiff1d(steady, ensemble.members)
+    steady = candidates[~ensemble.variable[candidates] & np.isfinite(ensemble.scatter[candidates])]
+    weight = 1 / np.maximum(ensemble.scatter, 1e-6) ** 2
+    share = np.where(np.isin(steady, ensemble.members), weight[steady] / np.nansum(weight[ensemble.members]), 0.0)
+    spare = steady[(share == 0) | ((share <= _LARGEST_SHARE) & (len(ensemble.members) >= 3))]
     if not len(spare):
-        if len(ensemble.members) < 3:
-            return ensemble, None
-        spare = ensemble.members[-1:]
-        ensemble = replace(
-            _choose(light, radius, ensemble.members[:-1], replace(choices, named=True)),
-            extra=ensemble.extra,
-            variable=ensemble.variable,
-        )
-    scatter = np.nan_to_num(ensemble.scatter[spare], nan=np.inf)
-    spare = spare[scatter <= np.median(scatter)]
+        return ensemble, None
     medians = np.array([np.nanmedian(light.magnitudes(radius)[seen, star]) for star in (_TARGET, *spare)])
-    return ensemble, int(spare[int(np.argmin(np.abs(medians[1:] - medians[0])))])
+    check = int(spare[int(np.argmin(np.abs(medians[1:] - medians[0])))])
+    if check in ensemble.members:
+        rest = ensemble.members[ensemble.members != check]
+        without = _choose(light, radius, rest, replace(choices, named=True))
+        scatter = np.where(np.isfinite(without.scatter), without.scatter, ensemble.scatter)
+        ensemble = replace(without, extra=ensemble.extra, variable=ensemble.variable, scatter=scatter)
+    return ensemble, check
 
 
 def _why_not(light: _Light, radius: int, frame: int) -> str:

@@ -124,7 +124,10 @@ def _solve(magnitudes: Floats, errors: Floats, own: Floats) -> tuple[Floats, Flo
     zero, means = _alternate(values, weights)
     # With two stars the one that is off cannot be told from the other.
     if values.shape[1] > 2:
-        residuals = np.where(weights > 0, values - zero[:, None] - means, np.nan)
+        # Medians, of each frame and then of each star: a wild point drags its whole frame along in a mean.
+        residuals = np.where(weights > 0, values - means, np.nan)
+        residuals = residuals - _median(residuals.T)[:, None]
+        residuals = residuals - _median(residuals)
         spread = 1.4826 * _median(np.abs(residuals))
         far = np.abs(residuals) > _OUTLIER_SIGMA * np.maximum(spread, np.sqrt(_reciprocal(weights)))
         weights = np.where(far, 0.0, weights)

@@ -139,10 +139,12 @@ def _label(axes: "Axes", star: Marked, others: Sequence[Floats], ring_px: float,
     sides = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
     places = star.xy + away * sides
     margin = 0.02 * max(size_px)
-    inside: npt.NDArray[np.bool_] = ((places > margin) & (places < np.array(size_px) - margin)).all(axis=1)
+    inside = np.asarray((places > margin) & (places < np.array(size_px) - margin)).all(axis=1)
     room = [min((float(np.hypot(*(place - other))) for other in others), default=np.inf) for place in places]
     # To the right, as people expect, unless that is too near to another ring.
-    usable = [min(each, 2.0 * away) if ok else -1.0 for each, ok in zip(room, inside.tolist(), strict=True)]
+    usable = [
+        min(each, 2.0 * away) if ok else -1.0 for each, ok in zip(room, np.atleast_1d(inside).tolist(), strict=True)
+    ]
     x, y = places[int(np.argmax(usable))]
     axes.text(
         x,

@@ -13,7 +13,7 @@ SIGNIFICANT = 0.001
 
 MIN_POINTS = 8
 
-_MOST_FREQUENCIES = 500_000
+_MOST_FREQUENCIES = 200_000
 # How finely the frequencies are spaced: points per peak of the periodogram.
 _OVERSAMPLING = 10
 _LONGEST_OF_SPAN = 1.5

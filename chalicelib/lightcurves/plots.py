@@ -60,7 +60,7 @@ def new_figure(width_in: float, height_in: float, *, arranged: bool = True) -> "
 
 def save_png(figure: "Figure", path: Path) -> None:
     """Write a PNG; the same figure gives the same bytes."""
-    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 4})
 
 
 def save_svg(figure: "Figure", path: Path) -> None:

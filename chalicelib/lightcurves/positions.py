@@ -11,7 +11,11 @@ _WHOLE = ("RADESYS", "RADECSYS", "EQUINOX", "LONPOLE", "LATPOLE")
 
 def has_wcs(keywords: Mapping[str, Value]) -> bool:
     """Say whether a header describes where its frame lies in the sky."""
-    return all(isinstance(keywords.get(f"CTYPE{axis}"), str) and f"CRVAL{axis}" in keywords for axis in (1, 2))
+    # Numbers only: of "02:04:10" astropy reads the 2.
+    return all(
+        isinstance(keywords.get(f"CTYPE{axis}"), str) and isinstance(keywords.get(f"CRVAL{axis}"), int | float)
+        for axis in (1, 2)
+    )
 
 
 def pixel_of(keywords: Mapping[str, Value], ra_deg: float, dec_deg: float) -> tuple[float, float] | None:

@@ -1,5 +1,6 @@
 """The time in the middle of an exposure, as clocks on Earth show it and as a clock at rest in the solar system would."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -89,8 +90,9 @@ def to_bjd_tdb(mjd_utc: Floats, ra_deg: float, dec_deg: float, site: Site | None
     from astropy.coordinates import EarthLocation, SkyCoord
     from astropy.utils import iers
 
-    # Outside the dates of the tables an error of some milliseconds is no reason to fail.
+    # Outside the dates of the tables an error of some milliseconds is no reason to fail, or to warn anyone.
     with (
+        warnings.catch_warnings(action="ignore"),
         iers.conf.set_temp("auto_download", False),
         iers.conf.set_temp("auto_max_age", None),
         iers.conf.set_temp("iers_degraded_accuracy", "ignore"),

@@ -135,27 +135,37 @@ def _fit(clock: Floats, flux: Floats, errors: Floats, base: Floats, near: Floats
     span = float(np.ptp(clock))
     step = float(np.median(np.diff(clock)))
     shortest, longest = _SHORTEST_STEPS * step, _LONGEST_OF_SPAN * span
-    start = _search_box(clock, flux, errors, base, shortest, longest) if near is None else near
-    widths = np.array([max(start[1], 0.15 * span), start[1] * 0.6, 0.24])
     lowest = np.array([clock[0], shortest, 0.02])
     highest = np.array([clock[-1], max(longest, shortest * 1.01), 0.5])
-    best = np.clip(start, lowest, highest)
-    for _ in range(_ZOOMS):
-        axes = [
-            np.clip(np.linspace(b - w, b + w, count), low, high)
-            for b, w, count, low, high in zip(best, widths, (17, 13, 7), lowest, highest, strict=True)
-        ]
-        shapes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        best = shapes[int(np.argmin(_chi_squared(clock, flux, errors, base, shapes)))]
-        widths = widths / 2.5
-    return np.asarray(best)
+    # What the airmass does may hide a transit from the box search, or look like one.
+    lines = {base.shape[1], min(base.shape[1], 2)}
+    starts = (
+        [near]
+        if near is not None
+        else [_search_box(clock, flux, errors, base[:, :k], shortest, longest) for k in lines]
+    )
+    found = []
+    for start in starts:
+        best = np.clip(start, lowest, highest)
+        widths = np.array([max(start[1], 0.15 * span), start[1] * 0.6, 0.24])
+        for _ in range(_ZOOMS):
+            axes = [
+                np.clip(np.linspace(b - w, b + w, count), low, high)
+                for b, w, count, low, high in zip(best, widths, (17, 13, 7), lowest, highest, strict=True)
+            ]
+            shapes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+            chi_squared = _chi_squared(clock, flux, errors, base, shapes)
+            best = shapes[int(np.argmin(chi_squared))]
+            widths = widths / 2.5
+        found.append((float(chi_squared.min()), best))
+    return np.asarray(min(found, key=lambda each: each[0])[1])
 
 
 def _search_box(clock: Floats, flux: Floats, errors: Floats, base: Floats, shortest: float, longest: float) -> Floats:
-    """Return a first guess of the shape, from the flux with the line taken out that most of the points follow."""
+    """Return a first guess of the shape, from the flux over the baseline that all points together follow."""
     from astropy.timeseries import BoxLeastSquares
 
-    level = flux / (base @ _line(base, flux, errors))
+    level = flux / (base @ np.linalg.lstsq(base / errors[:, None], flux / errors, rcond=None)[0])
     durations = np.geomspace(shortest, max(longest, shortest * 1.01), 12)
     # Longer than twice the span: the light curve is folded onto itself nowhere, and only single dips are found.
     period = 2.5 * float(np.ptp(clock)) + durations[-1]
@@ -164,12 +174,6 @@ def _search_box(clock: Floats, flux: Floats, errors: Floats, base: Floats, short
     )
     middle = (float(search.transit_time[0]) - clock[0]) % period + clock[0]
     return np.array([middle, float(search.duration[0]), 0.2])
-
-
-def _line(base: Floats, flux: Floats, errors: Floats) -> Floats:
-    return np.asarray(np.linalg.lstsq(base[:, :2] / errors[:, None], flux / errors, rcond=None)[0]) @ np.eye(
-        2, base.shape[1]
-    )
 
 
 def _chi_squared(clock: Floats, flux: Floats, errors: Floats, base: Floats, shapes: Floats) -> Floats:
@@ -244,7 +248,7 @@ def _describe(
 
 def _covariance(clock: Floats, errors: Floats, base: Floats, shape: Floats, depth: float) -> Floats:
     """Return the covariance of middle, duration, ingress share, depth and baseline, from finite differences."""
-    steps = np.array([0.02 * shape[1] * shape[2], 0.02 * shape[1], 0.02])
+    steps = np.array([0.02 * shape[1] * shape[2], 0.02 * shape[1], 0.01])
     columns = []
     for index, step in enumerate(steps):
         shift = np.zeros(3)

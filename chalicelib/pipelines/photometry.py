@@ -75,6 +75,23 @@ class PhotometryPipeline(PipelineProcess):
         HandOver
             If the time gets short.
         """
+        results = self.measure(tmpdir)
+        outputs = [results.reduced_data(), results.table(), *results.light_curve(), *self._finder_chart(results)]
+        if flags.get("period"):
+            outputs += self._say(*results.period(self.options.shortest_period, self.options.longest_period))
+        if flags.get("transit"):
+            outputs += self._say(*results.transit())
+        self.log("Finished")
+        return outputs
+
+    def measure(self, tmpdir: Path) -> Results:
+        """Do all that has to be done before anything is written or drawn; `do_pipeline` says what may go wrong.
+
+        Parameters
+        ----------
+        tmpdir : path
+            Where the results will be written.
+        """
         from chalicelib.imaging.memory import keep_freed_memory
         from chalicelib.lightcurves.table import Table
 
@@ -94,9 +111,7 @@ class PhotometryPipeline(PipelineProcess):
             self._sort_frames()
         keep_freed_memory()
         self._measure_frames(done)
-        outputs = self._make_outputs(**flags)
-        self.log("Finished")
-        return outputs
+        return self._compare()
 
     # Frames in order
 
@@ -289,7 +304,8 @@ class PhotometryPipeline(PipelineProcess):
 
     # What comes of it
 
-    def _make_outputs(self, **flags: bool) -> list[PipelineOutput]:
+    def _compare(self) -> Results:
+        """Make the light curve of what was measured."""
         from chalicelib.lightcurves.differential import Choices, NoLightCurveError, make_light_curve
         from chalicelib.pipelines.photometry_results import Results
 
@@ -306,12 +322,7 @@ class PhotometryPipeline(PipelineProcess):
         results = Results(self._folder, self.target, self._sequence.frames[0].filter, self._study, self._table, curve)
         for line in results.describe(len(self.input_files)):
             self.log(line)
-        outputs = [results.reduced_data(), results.table(), *results.light_curve(), *self._finder_chart(results)]
-        if flags.get("period"):
-            outputs += self._say(*results.period(self.options.shortest_period, self.options.longest_period))
-        if flags.get("transit"):
-            outputs += self._say(*results.transit())
-        return outputs
+        return results
 
     def _finder_chart(self, results: Results) -> list[PipelineOutput]:
         from chalicelib.imaging.apertures import as_image

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,14 +87,39 @@ def transit(tmp_path_factory):
 
 
 @pytest.fixture
-def measure(tmp_path_factory):
-    def run(files, target=None, reporter=None, checkpoint=None, flags=(), **options):
-        folder = tmp_path_factory.mktemp("out")
-        reporter = reporter or Reporter()
+def photometry(tmp_path_factory):
+    """Make a pipeline on paths or inputs, and a folder."""
+
+    def make(files, target=None, reporter=None, checkpoint=None, **options):
         inputs = [LocalFile(file) if isinstance(file, Path) else file for file in files]
-        target = target or Target(1, "V1", RA, DEC)
         chosen = PhotometryOptions.model_validate_json(json.dumps(options))
-        pipeline = PhotometryPipeline(target, inputs, reporter, "phot_1", chosen, checkpoint)
+        target = target or Target(1, "V1", RA, DEC)
+        pipeline = PhotometryPipeline(target, inputs, reporter or Reporter(), "phot_1", chosen, checkpoint)
+        return pipeline, tmp_path_factory.mktemp("out")
+
+    return make
+
+
+@pytest.fixture
+def measure(photometry):
+    """Measure frames, without drawing anything."""
+
+    def run(*args, reporter=None, **kwargs):
+        reporter = reporter or Reporter()
+        pipeline, folder = photometry(*args, reporter=reporter, **kwargs)
+        results = pipeline.measure(folder)
+        return Run([results.reduced_data(), results.table()], reporter, folder)
+
+    return run
+
+
+@pytest.fixture
+def run_whole(photometry):
+    """Run the pipeline to its end."""
+
+    def run(*args, reporter=None, flags=(), **kwargs):
+        reporter = reporter or Reporter()
+        pipeline, folder = photometry(*args, reporter=reporter, **kwargs)
         return Run(pipeline.run(folder, dict.fromkeys(flags, True)), reporter, folder)
 
     return run
@@ -185,8 +211,8 @@ def test_no_transit_is_reported_where_there_is_none(whole):
     assert "Transit: none found" in whole.reporter.text
 
 
-def test_depth_and_middle_of_a_transit_are_found_within_their_errors(measure, transit):
-    run = measure(transit, flags=["transit"])
+def test_depth_and_middle_of_a_transit_are_found_within_their_errors(run_whole, transit):
+    run = run_whole(transit, flags=["transit"])
     found = run.json("transit.json")
     middle_jd = START_MJD + 2400000.5 + (35 / 2 * 300 + 30) / 86400
     assert found["significant"]
@@ -241,8 +267,8 @@ def test_the_svg_has_no_script_and_no_date_and_the_target_name_does_no_harm(whol
     assert not re.search(r"<script|javascript:|\bon\w+=|dc:date|href=.https?:", text)
 
 
-def test_the_same_frames_give_the_same_bytes(whole, measure, sinusoid):
-    again = measure(sinusoid, Target(1, "V1 <$&>", RA, DEC), flags=["period", "transit"])
+def test_the_same_frames_give_the_same_bytes(whole, run_whole, sinusoid):
+    again = run_whole(sinusoid, Target(1, "V1 <$&>", RA, DEC), flags=["period", "transit"])
     for first, second in zip(whole.outputs[1:], again.outputs[1:], strict=True):
         assert first.path.read_bytes() == second.path.read_bytes(), first.path.name
 
@@ -439,7 +465,7 @@ def test_a_blank_first_frame_is_left_out_and_the_next_one_is_the_first(measure, 
     assert len(run.points) == 5
 
 
-def test_a_sequence_of_unusable_frames_fails_with_the_reason(measure, sinusoid, tmp_path):
+def test_a_sequence_of_unusable_frames_fails_with_the_reason(measure, run_whole, sinusoid, tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.fits").touch()
     assert failure(measure, sorted(tmp_path.glob("*.fits"))) == (
@@ -447,7 +473,7 @@ def test_a_sequence_of_unusable_frames_fails_with_the_reason(measure, sinusoid, 
         "'1.fits': the file is empty; '2.fits': the file is empty"
     )
     assert failure(measure, sinusoid[:1]) == "A light curve needs at least two frames that can be used, this one has 1"
-    assert failure(measure, []) == "No input files to process"
+    assert failure(run_whole, []) == "No input files to process"
 
 
 def test_a_header_without_exposure_time_gives_the_start_and_a_line_in_the_log(measure, sinusoid, tmp_path):
@@ -480,7 +506,7 @@ def test_a_file_deleted_meanwhile_is_left_out(measure, sinusoid):
     assert left_out(run) == {"gone.fits": "it has been deleted meanwhile"}
 
 
-def test_files_are_read_one_at_a_time_in_order_of_time(measure, sinusoid):
+def test_files_are_read_one_at_a_time_in_order_of_time(run_whole, sinusoid):
     fetched = []
 
     class Remote:
@@ -493,7 +519,7 @@ def test_files_are_read_one_at_a_time_in_order_of_time(measure, sinusoid):
             return self._path
 
     names = [path.name for path in sinusoid[:3]]
-    measure([Remote(path) for path in sinusoid[2::-1]])
+    run_whole([Remote(path) for path in sinusoid[2::-1]])
     measured = [name for i, name in enumerate(fetched[3:]) if i == 0 or fetched[3:][i - 1] != name]
     # last, the first frame again for the finder chart
     assert (fetched[:3], measured) == (names[::-1], [*names, names[0]])
@@ -502,29 +528,28 @@ def test_files_are_read_one_at_a_time_in_order_of_time(measure, sinusoid):
 # Handing over
 
 
+@pytest.fixture(scope="module")
+def single(sinusoid, tmp_path_factory):
+    folder, files = tmp_path_factory.mktemp("single"), [LocalFile(path) for path in sinusoid[:9]]
+    return PhotometryPipeline(Target(1, "V1", RA, DEC), files, Reporter()).run(folder, {"period": True})
+
+
 @pytest.mark.parametrize("short_after", [5, 12, 15])
-def test_a_run_that_was_handed_over_gives_what_one_run_gives(measure, sinusoid, short_after):
+def test_a_run_that_was_handed_over_gives_what_one_run_gives(run_whole, sinusoid, single, short_after):
     files = sinusoid[:9]
-    single = measure(files, flags=["period"])
     first = Reporter(short_after=short_after)
     with pytest.raises(HandOver) as ending:
-        measure(files, reporter=first)
+        run_whole(files, reporter=first)
     assert len(json.dumps(ending.value.state)) < 2000
     second = Reporter(short_after=3)
-    with pytest.raises(HandOver) if short_after < 13 else _nothing() as later:
-        run = measure(files, reporter=second, checkpoint=Stored(ending.value), flags=["period"])
+    with pytest.raises(HandOver) if short_after < 13 else nullcontext() as later:
+        run = run_whole(files, reporter=second, checkpoint=Stored(ending.value), flags=["period"])
     if later is not None:
         assert second.steps[0][0] == first.steps[-1][0] + 1
-        run = measure(files, checkpoint=Stored(later.value), flags=["period"])
-    assert run.points == single.points
-    for first, other in zip(single.outputs[1:], run.outputs[1:], strict=True):
-        assert first.path.read_bytes() == other.path.read_bytes(), first.path.name
-
-
-def _nothing():
-    from contextlib import nullcontext
-
-    return nullcontext()
+        run = run_whole(files, checkpoint=Stored(later.value), flags=["period"])
+    assert run.points == single[0].data
+    for whole, other in zip(single[1:], run.outputs[1:], strict=True):
+        assert whole.path.read_bytes() == other.path.read_bytes(), whole.path.name
 
 
 def test_a_file_deleted_between_two_runs_is_left_out(measure, sinusoid):
