@@ -39,8 +39,8 @@ class Ensemble:
     zero_error : ndarray, shape (n_frames,)
         Its standard error.
     extra : float
-        Noise that the steady stars of the field have in common beyond their errors, magnitudes: scintillation, flat
-        field. To be added in quadrature to the error of every star.
+        Noise that the members have in common beyond their errors, magnitudes: scintillation, flat field. To be added
+        in quadrature to the error of every star.
     scatter : ndarray, shape (n_stars,)
         Scatter of each star against the ensemble, magnitudes; NaN where it was measured in too few frames.
     variable : ndarray of bool, shape (n_stars,)
@@ -88,6 +88,8 @@ def choose_ensemble(magnitudes: Floats, errors: Floats, most: int, *, keep_all: 
         members = members[weight[members] >= _LEAST_WEIGHT * weight[members].sum()]
     zero, zero_error, means = _solve(magnitudes[:, members], errors[:, members], own[members])
     scatter, _ = _scatter(magnitudes, errors, own, members)
+    # What the members show beyond photons and sky, the faintest stars of the field left aside.
+    extra = _common_noise(*(values[members] for values in _scatter(magnitudes, errors, np.zeros(len(own)), members)))
     # So far the zero is that of the air; with the light of all members it is a magnitude like any other.
     together = -2.5 * np.log10((10 ** (-0.4 * means)).sum())
     return Ensemble(members, zero + together, zero_error, extra, scatter, variable)

@@ -103,7 +103,7 @@ class Results:
             yield f"Check star K at {self._place(curve.check)}, scatter {spread:.4f} mag"
         if ensemble.extra > 0:
             yield (
-                f"Steady stars scatter by {ensemble.extra:.4f} mag more than photons and sky let expect (scintillation, "
+                f"Comparison stars scatter by {ensemble.extra:.4f} mag more than photons and sky let expect (scintillation, "
                 "flat field): added to all errors"
             )
         yield self._describe_times()
