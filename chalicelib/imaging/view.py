@@ -1,14 +1,18 @@
 """Which part of a frame a film shows, how large, and where another frame's pixels belong in it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from chalicelib.imaging.register import Transform
 from chalicelib.imaging.shrink import box_factor, crop_bounds, fitted_size, shrink_to
+
+if TYPE_CHECKING:
+    from chalicelib.imaging.register import Transform
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,7 +69,7 @@ class View:
     size_px: int
 
     @classmethod
-    def of_frames(cls, width_px: int, height_px: int, size_px: int, crop_scale: float = 1) -> "View":
+    def of_frames(cls, width_px: int, height_px: int, size_px: int, crop_scale: float = 1) -> View:
         """Return the view of frames of this size, of which the fraction `crop_scale` of each side is shown."""
         if crop_scale == 1:
             return cls(width_px, height_px, Region(0, 0, width_px, height_px), size_px)
