@@ -21,6 +21,10 @@ _CONTRAST = 3.0
 _NEXT_EXCESS_SIGMA, _NEXT_EDGE_SIGMA = 3.0, 2.0
 _ROUNDS = 12
 
+# Saturated stars: above this part of the highest counts; in no sensible frame are more pixels so bright.
+_PLATEAU = 0.7
+_MOST_BRIGHT = 0.02
+
 _STRIP_ROWS = 64
 _BATCH = 20_000
 _NOISE_SAMPLES = 100_000
@@ -32,8 +36,9 @@ _AROUND = np.array([(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)
 def clean_cosmics(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
     """Replace the pixels that were hit by the median of those around them.
 
-    Stars keep their light as long as they are at least about 1.6 pixels wide (FWHM). Memory: a copy of the frame and
-    one byte per pixel.
+    Stars keep their light as long as they are at least about 1.6 pixels wide (FWHM), and saturated stars the columns
+    that their charge has spilt into. Hits on top of a star stay as a rule, and so do those of the four corner pixels.
+    Memory: a copy of the frame and two bytes per pixel.
 
     Parameters
     ----------
@@ -52,7 +57,8 @@ def clean_cosmics(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
     if not noise > 0:
         return cleaned, 0
     hit = np.zeros(cleaned.shape, dtype=np.bool_)
-    rows, columns = _find_hits(cleaned, noise)
+    kept = _protect_saturated(cleaned)
+    rows, columns = _find_hits(cleaned, kept, noise)
     for _ in range(_ROUNDS):
         if not len(rows):
             break
@@ -61,6 +67,7 @@ def clean_cosmics(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
         cleaned[rows, columns] = _medians_around(cleaned, hit, rows, columns)
         rows, columns = _neighbours(hit, rows, columns)
         grown = _are_hit(cleaned, rows, columns, noise, _NEXT_EXCESS_SIGMA, _NEXT_EDGE_SIGMA)
+        grown &= ~kept[rows, columns]
         rows, columns = rows[grown], columns[grown]
     rows, columns = np.nonzero(hit)
     cleaned[rows, columns] = _medians_around(pixels, hit, rows, columns)
@@ -85,8 +92,36 @@ def _measure_noise(pixels: npt.NDArray[Any]) -> float:
     return noise / (_CLIPPED_SPREAD * 2**0.5)
 
 
-def _find_hits(pixels: npt.NDArray[Any], noise: float) -> tuple[Indices, Indices]:
-    """Return rows and columns of the pixels that are hit beyond doubt."""
+def _protect_saturated(pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which pixels belong to stars that fill their pixels to the brim: their edges are as sharp as hits.
+
+    Such a star is a plateau near the highest counts, with all that is as bright and touches it, such as the columns
+    that its charge spills into, and the pixels next to these.
+    """
+    kept = np.zeros(pixels.shape, dtype=np.bool_)
+    highest = float(np.fmax.reduce(pixels, axis=None))
+    with np.errstate(over="ignore", invalid="ignore"):
+        sky = float(np.nanmedian(pixels[:: max(1, pixels.shape[0] // 16), :: max(1, pixels.shape[1] // 64)]))
+        limit = sky + _PLATEAU * (highest - sky)
+        rows, columns = np.nonzero(pixels > limit)
+    if not len(rows) or len(rows) > _MOST_BRIGHT * pixels.size:
+        return kept
+    core = np.median(_patches(pixels, rows, columns, 1), axis=1) > limit
+    bright = np.zeros_like(kept)
+    bright[rows, columns] = True
+    rows, columns = rows[core], columns[core]
+    while len(rows):
+        kept[rows, columns] = True
+        rows, columns = _neighbours(kept, rows, columns)
+        touching = bright[rows, columns]
+        rows, columns = rows[touching], columns[touching]
+    rows, columns = _neighbours(kept, *np.nonzero(kept))
+    kept[rows, columns] = True
+    return kept
+
+
+def _find_hits(pixels: npt.NDArray[Any], kept: npt.NDArray[np.bool_], noise: float) -> tuple[Indices, Indices]:
+    """Return rows and columns of the pixels that are hit beyond doubt, those to be kept left aside."""
     height, width = pixels.shape
     padded = np.empty((_STRIP_ROWS + 2, width + 2), dtype=np.float32)
     found = []
@@ -98,7 +133,7 @@ def _find_hits(pixels: npt.NDArray[Any], noise: float) -> tuple[Indices, Indices
             strip[:, 0], strip[:, -1] = strip[:, 1], strip[:, -2]
             rows, columns = np.nonzero(_steepest_edges(strip) > 2 * _EDGE_SIGMA * noise)
         rows += start
-        hit = _are_hit(pixels, rows, columns, noise, _EXCESS_SIGMA, _EDGE_SIGMA)
+        hit = _are_hit(pixels, rows, columns, noise, _EXCESS_SIGMA, _EDGE_SIGMA) & ~kept[rows, columns]
         found.append((rows[hit], columns[hit]))
     return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])
 
@@ -134,9 +169,12 @@ def _judge(
     left = np.flatnonzero(verdict)
     wide = np.sort(_patches(pixels, rows[left], columns[left], 3), axis=1)
     around = wide[:, 24]
-    # Where stars or a galaxy make the surroundings uneven, their spread takes the place of the noise.
-    spread = np.maximum(noise, (wide[:, 36] - wide[:, 12]) / 1.349)
-    fine = np.median(near[left], axis=1) - around
+    # In the wings of a star or in a galaxy, the spread takes the place of the noise; other hits and stars nearby are
+    # in its brighter half.
+    spread = np.maximum(noise, (around - wide[:, 12]) / 0.6745)
+    # Of the light of a star, even the sharpest and wherever its centre, at least four pixels have a good share; a track
+    # has three in a row, and its ends fewer.
+    fine = np.partition(near[left], 5, axis=1)[:, 5] - around
     verdict[left] = (
         (near[left, 4] - around > excess_sigma * spread)
         & (edges[left] > edge_sigma * spread)
