@@ -260,6 +260,36 @@ def test_a_process_whose_worker_died_before_it_sent_the_message_is_sent_by_the_n
     assert (jobs.get(process)["status"], content(jobs)) == ("created", ALL_STEPS)
 
 
+def test_a_hand_over_whose_answer_is_lost_is_found_by_the_sweeper_with_its_checkpoint(
+    jobs: Jobs, time_left: Time, run: Callable[[int], None], deliver: Callable[..., Any]
+) -> None:
+    time_left.short_after = {3}
+    process = jobs.submit("Stepwise")
+    jobs.aws.messages("sidereal-pipeline")  # takes the first message, for good
+    sent: list[bool] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        sent.append(b"CHECKPOINT" in params["body"])
+
+    def lose(**_: Any) -> None:
+        if sent[-1]:
+            raise ConnectionError("the answer never came")
+
+    client = clients.dynamodb()
+    undo = [
+        interrupt(client, "before-call.dynamodb.TransactWriteItems", note),
+        interrupt(client, "after-call.dynamodb.TransactWriteItems", lose),
+    ]
+    run(process)
+    for each in undo:
+        each()
+    assert files(jobs, process) == ["1/checkpoint/book.txt"]
+    assert resend_stuck_processes() == 1
+    assert deliver("pipeline") == [{"batchItemFailures": []}]
+    assert content(jobs) == ALL_STEPS
+    assert jobs.log(process) == "Attempt 2: going on with what attempt 1 had done\n"
+
+
 def test_a_process_that_was_handed_over_and_sent_is_left_alone_by_the_sweeper(
     jobs: Jobs, time_left: Time, run: Callable[[int], None]
 ) -> None:
