@@ -25,6 +25,7 @@ _DEGREES_IN = {
     "RAD": 180 / pi,
 }
 _GRID = 9
+_LARGEST_STEP_DEG = 90.0
 _FIRST_FK5_EQUINOX = 1980.0
 
 
@@ -78,11 +79,12 @@ class TangentPlane:
         matrix = _pixel_matrix(numbers) * factors[:, None]
         if kinds[0] == "DEC--TAN":
             values, matrix = values[::-1], matrix[::-1]
-        # LONPOLE turns the plane about the point where it touches.
-        turn = radians(180 - numbers["LONPOLE"])
+        if abs(values[1]) > 90 or np.abs(matrix).max() > _LARGEST_STEP_DEG:
+            return None
+        # LONPOLE turns the plane about the point where it touches; on the north pole its default is 0 (section 2.4).
+        turn = radians(180 - numbers.get("LONPOLE", 180.0 if values[1] < 90 else 0.0))
         matrix = np.array([[cos(turn), -sin(turn)], [sin(turn), cos(turn)]]) @ matrix
-        sizes = np.hypot(*matrix)
-        if abs(values[1]) > 90 or not abs(np.linalg.det(matrix)) > 1e-9 * float(sizes.max()) ** 2 > 0:
+        if not abs(np.linalg.det(matrix)) > 1e-9 * float(np.hypot(*matrix).max()) ** 2 > 0:
             return None
         return cls(float(values[0]) % 360, float(values[1]), numbers["CRPIX1"] - 1, numbers["CRPIX2"] - 1, matrix)
 
@@ -167,10 +169,9 @@ def _is_j2000(keywords: Mapping[str, object]) -> bool:
 
 def _numbers(keywords: Mapping[str, object]) -> dict[str, float] | None:
     """Return the cards that are needed or given, or None if one is no number."""
-    defaults: dict[str, float] = {"LONPOLE": 180.0, "CROTA2": 0.0}
     names = [f"{name}{axis}" for name in ("CRVAL", "CRPIX", "CDELT") for axis in (1, 2)]
     names += [f"{name}{i}_{j}" for name in ("CD", "PC") for i in (1, 2) for j in (1, 2)] + ["LONPOLE", "CROTA2"]
-    found = dict(defaults)
+    found: dict[str, float] = {}
     for name in names:
         value = keywords.get(name)
         if value is None:
@@ -187,10 +188,12 @@ def _pixel_matrix(numbers: Mapping[str, float]) -> Floats:
     cd = [[f"CD{i}_{j}" for j in (1, 2)] for i in (1, 2)]
     if any(name in numbers for row in cd for name in row):
         return np.array([[numbers.get(name, 0.0) for name in row] for row in cd])
-    steps = np.array([numbers.get("CDELT1", 0.0), numbers.get("CDELT2", 0.0)])
-    if any(f"PC{i}_{j}" in numbers for i in (1, 2) for j in (1, 2)):
+    turned = any(f"PC{i}_{j}" in numbers for i in (1, 2) for j in (1, 2))
+    # The standard's default step, a degree, makes sense only where PC holds the scale.
+    steps = np.array([numbers.get(f"CDELT{axis}", float(turned)) for axis in (1, 2)])
+    if turned:
         turn = np.array([[numbers.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)])
         return np.asarray(steps[:, None] * turn)
-    angle = radians(numbers["CROTA2"])
+    angle = radians(numbers.get("CROTA2", 0.0))
     # The older convention scales first: Greisen & Calabretta, equation 189.
     return np.asarray(np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]]) * steps)
