@@ -219,6 +219,12 @@ def choose_candidates(pixels: Image, stars: Stars, target_xy: Floats, fwhm_px: f
     return np.asarray(xy[usable][:MOST_CANDIDATES])
 
 
+def without(xy: Floats, others: Floats) -> Floats:
+    """Return the positions, shape (n, 2), that are not among others."""
+    distances = np.hypot(xy[:, None, 0] - others[None, :, 0], xy[:, None, 1] - others[None, :, 1])
+    return np.asarray(xy[(distances >= 1).all(axis=1)])
+
+
 def measure_field(pixels: Image, field: Field, guesses: list[Transform]) -> tuple[Measured, Transform] | None:
     """Find the stars of a field in a frame and measure them.
 

@@ -83,14 +83,14 @@ class Choices:
     ----------
     comparisons : int
         How many comparison stars at most.
-    named : bool
-        Whether the stars of the field were named by the user: then all of them are used.
+    named : int
+        How many were named by the user, and follow the target in the field: then these are used, and all of them.
     saturation : float or None
         Counts.
     """
 
     comparisons: int = 10
-    named: bool = False
+    named: int = 0
     saturation: float | None = None
 
 
@@ -120,20 +120,24 @@ def make_light_curve(table: Table, rings: Rings, camera: Camera, choices: Choice
     seen = np.isfinite(light.magnitudes(usual)[:, _TARGET])
     if not seen.any():
         raise NoLightCurveError(_why_no_target(light, usual, ceiling))
-    candidates = _candidates(light, usual, seen, choices)
+    named, others = _candidates(light, usual, seen, choices)
+    candidates = named if choices.named else others
     if not len(candidates):
         raise NoLightCurveError(_why_no_comparison(saturated[seen, 1:], ceiling))
-    light, gain_note = _settle_gain(light, usual, candidates, camera, choices)
+    light, gain_note = _settle_gain(light, usual, np.union1d(named, others), camera)
     radius = _best_radius(light, usual, seen, candidates, choices)
     ensemble = _choose(light, radius, candidates, choices)
-    ensemble, check = _find_check(light, radius, seen, candidates, ensemble, choices)
+    if choices.named:
+        check = _nearest_in_brightness(light, radius, seen, _steady(light, radius, others))
+    else:
+        ensemble, check = _spare_check(light, radius, seen, candidates, ensemble, choices)
     magnitudes, errors = light.magnitudes(radius) - ensemble.zero[:, None], light.errors(radius)
     errors = np.sqrt(errors**2 + ensemble.zero_error[:, None] ** 2 + ensemble.extra**2)
     rows = np.flatnonzero(np.isfinite(magnitudes[:, _TARGET]))
     if not len(rows):
         raise NoLightCurveError("No frame shows the target together with a comparison star")
-    others = range(len(table))
-    dropped = [(table.names[i], _why_not(light, radius, i)) for i in others if not np.isfinite(magnitudes[i, _TARGET])]
+    lost = np.flatnonzero(~np.isfinite(magnitudes[:, _TARGET]))
+    dropped = [(table.names[frame], _why_not(light, radius, int(frame))) for frame in lost]
     scatter = point_to_point(magnitudes[rows, _TARGET])
     known = f"A pixel counts as saturated from {ceiling:.0f} counts on ({source})"
     return LightCurve(
@@ -193,34 +197,35 @@ def _measure_light(table: Table, rings: Rings, camera: Camera, saturated: Flags)
     )
 
 
-def _candidates(light: _Light, radius: int, seen: Flags, choices: Choices) -> npt.NDArray[np.intp]:
-    """Return the stars that are in nearly all the frames that show the target; of named ones those in any."""
+def _candidates(
+    light: _Light, radius: int, seen: Flags, choices: Choices
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the named stars that are in any frame that shows the target, and others that are in nearly all of these."""
     share = np.isfinite(light.magnitudes(radius)[seen]).mean(axis=0)
-    share[_TARGET] = 0
-    return np.flatnonzero(share > 0 if choices.named else share >= _LEAST_SHARE)
+    stars = np.arange(len(share))
+    is_named = (stars > _TARGET) & (stars <= choices.named)
+    return np.flatnonzero(is_named & (share > 0)), np.flatnonzero((stars > choices.named) & (share >= _LEAST_SHARE))
 
 
 def _choose(light: _Light, radius: int, candidates: npt.NDArray[np.intp], choices: Choices) -> Ensemble:
     """Choose the ensemble among the candidates; its indices are those of the field's stars."""
     magnitudes, errors = light.magnitudes(radius), light.errors(radius)
     found = choose_ensemble(
-        magnitudes[:, candidates], errors[:, candidates], choices.comparisons, keep_all=choices.named
+        magnitudes[:, candidates], errors[:, candidates], choices.comparisons, keep_all=choices.named > 0
     )
     scatter, variable = np.full(magnitudes.shape[1], np.nan), np.zeros(magnitudes.shape[1], dtype=bool)
     scatter[candidates], variable[candidates] = found.scatter, found.variable
     return replace(found, members=candidates[found.members], scatter=scatter, variable=variable)
 
 
-def _settle_gain(
-    light: _Light, radius: int, candidates: npt.NDArray[np.intp], camera: Camera, choices: Choices
-) -> tuple[_Light, str]:
+def _settle_gain(light: _Light, radius: int, stars: npt.NDArray[np.intp], camera: Camera) -> tuple[_Light, str]:
     """Take the gain from the header, or else from how much the stars of the field scatter from frame to frame."""
     if camera.gain is not None:
         return light, f"Gain {camera.gain:g} electrons per count, from the header"
-    ensemble = _choose(light, radius, candidates, choices)
+    ensemble = _choose(light, radius, stars, Choices())
     magnitudes = light.magnitudes(radius) - ensemble.zero[:, None]
     per_electron = []
-    for star in candidates[~ensemble.variable[candidates]]:
+    for star in stars[~ensemble.variable[stars]]:
         net, variance = light.net[:, star, radius], light.sky_variance[:, star, radius]
         good = np.isfinite(magnitudes[:, star])
         own = point_to_point(magnitudes[:, star]) ** 2 / MAGNITUDE_OF_FRACTION**2
@@ -254,7 +259,7 @@ def _best_radius(light: _Light, usual: int, seen: Flags, candidates: npt.NDArray
     return int(np.argmin(scatters)) if np.isfinite(scatters).any() else usual
 
 
-def _find_check(
+def _spare_check(
     light: _Light,
     radius: int,
     seen: Flags,
@@ -266,22 +271,34 @@ def _find_check(
 
     A comparison star is given up for it if it does not carry the ensemble, and two others are left.
     """
-    if choices.named:
-        return ensemble, None
     steady = candidates[~ensemble.variable[candidates] & np.isfinite(ensemble.scatter[candidates])]
     weight = 1 / np.maximum(ensemble.scatter, 1e-6) ** 2
     share = np.where(np.isin(steady, ensemble.members), weight[steady] / np.nansum(weight[ensemble.members]), 0.0)
     spare = steady[(share == 0) | ((share <= _LARGEST_SHARE) & (len(ensemble.members) >= 3))]
-    if not len(spare):
-        return ensemble, None
-    medians = np.array([np.nanmedian(light.magnitudes(radius)[seen, star]) for star in (_TARGET, *spare)])
-    check = int(spare[int(np.argmin(np.abs(medians[1:] - medians[0])))])
-    if check in ensemble.members:
+    check = _nearest_in_brightness(light, radius, seen, spare)
+    if check is not None and check in ensemble.members:
         rest = ensemble.members[ensemble.members != check]
-        without = _choose(light, radius, rest, replace(choices, named=True))
+        without = _choose(light, radius, rest, replace(choices, named=len(rest)))
         scatter = np.where(np.isfinite(without.scatter), without.scatter, ensemble.scatter)
         ensemble = replace(without, extra=ensemble.extra, variable=ensemble.variable, scatter=scatter)
     return ensemble, check
+
+
+def _steady(light: _Light, radius: int, stars: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return those of some stars that do not vary against each other."""
+    if not len(stars):
+        return stars
+    found = _choose(light, radius, stars, Choices())
+    return np.asarray(stars[~found.variable[stars] & np.isfinite(found.scatter[stars])])
+
+
+def _nearest_in_brightness(light: _Light, radius: int, seen: Flags, stars: npt.NDArray[np.intp]) -> int | None:
+    """Return the star that is nearest to the target in brightness, or None if there are none."""
+    if not len(stars):
+        return None
+    magnitudes = light.magnitudes(radius)[seen]
+    differences = [abs(np.nanmedian(magnitudes[:, star]) - np.nanmedian(magnitudes[:, _TARGET])) for star in stars]
+    return int(stars[int(np.argmin(differences))])
 
 
 def _why_not(light: _Light, radius: int, frame: int) -> str:

@@ -1,5 +1,6 @@
 """Draw a finder chart: the first frame with the stars that were measured, and a close look at the target."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 _LARGEST_PX = 1100
 _LEVELS = 256
-_LINE = 100
-_CHART_IN = 8.5
+_LINE = 90
+_CHART_IN = 7.6
 _CLOSE_IN = 3.6
 
 
@@ -81,7 +82,8 @@ def draw_finder(
 
     chart = place(0.75, chart_in)
     column = place(chart_in[0] + 1.7, (_CLOSE_IN, _CLOSE_IN))
-    small = shrink(pixels, _LARGEST_PX)[::-1]
+    # By a whole number: that takes a fraction of the memory of any other size.
+    small = shrink(pixels, max(width, height) // math.ceil(max(width, height) / _LARGEST_PX))[::-1]
     grey = _levels(np.asarray(small))
     chart.imshow(
         grey, cmap="gray_r", origin="lower", extent=(-0.5, width - 0.5, -0.5, height - 0.5), interpolation="nearest"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-_DPI = 130
+_DPI = 120
 # Letters of a subtitle that fit beside each other.
 _LINE = 115
 

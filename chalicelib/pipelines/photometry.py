@@ -270,11 +270,11 @@ class PhotometryPipeline(PipelineProcess):
         rings = field.choose_rings(fwhm_px, self.options.aperture, self.options.sky_inner, self.options.sky_outer)
         target = field.find_star(pixels, stars, self._target_position(keywords), fwhm_px, rings)
         self.log(f"Target at x {target[0]:.1f}, y {target[1]:.1f}")
-        named = self.options.comparison_positions
-        if named is None:
-            others = field.choose_candidates(pixels, stars, target, fwhm_px, ceiling)
-        else:
-            others = field.find_comparisons(pixels, stars, target, named, fwhm_px, rings)
+        others = field.choose_candidates(pixels, stars, target, fwhm_px, ceiling)
+        if self.options.comparison_positions is not None:
+            named = field.find_comparisons(pixels, stars, target, self.options.comparison_positions, fwhm_px, rings)
+            # The others tell how noisy the frames are, and one of them is the check star.
+            others = np.vstack([named, field.without(others, named)])
         if not len(others):
             raise field.FieldError("There is no star in the field to compare the target with that is not saturated")
         chosen = field.Field(stars.xy, np.vstack([target, others]), fwhm_px, rings)
@@ -311,7 +311,7 @@ class PhotometryPipeline(PipelineProcess):
 
         assert self._study is not None  # noqa: S101 - `_measure_frames` has made sure
         self.update_status("Comparing stars")
-        named = self.options.comparison_positions is not None
+        named = len(self.options.comparison_positions or ())
         choices = Choices(self.options.comparisons, named, self.options.saturation)
         try:
             curve = make_light_curve(self._table, self._study.field.rings, self._study.camera, choices)

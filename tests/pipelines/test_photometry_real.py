@@ -78,6 +78,7 @@ def test_the_two_comparison_stars_of_the_published_analysis_do_it_too(tmp_path):
     )
     _, outputs = run.measure(tmp_path).transit()
     found = json.loads(outputs[0].path.read_text())
+    assert found["significant"]
     assert abs(found["mid_transit_jd_utc"] - 2458107.70964) < 10 / 1440
     assert 0.016 < found["depth"] < 0.028
     assert found["scatter_out_of_transit"] < 0.01
