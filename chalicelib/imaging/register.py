@@ -19,9 +19,12 @@ _CHANCE = 1e-3
 
 # Stars drift by some pixels from one frame to the next.
 _GUESS_PX = 4.0
+# Three standard deviations of positions that scatter normally are so many medians of the distance.
+_TOLERANCE_MEDIANS = 3.6
 _TOLERANCE_PX = (0.6, 3.0)
 _STEPS = 12
 
+_MOST_STARS = 300
 _VOTERS = 100
 _SMALLEST_CELL_PX = 3.0
 _CELLS = 512
@@ -78,7 +81,8 @@ def match_stars(xy: Floats, reference_xy: Floats, guess: Transform | None = None
     Parameters
     ----------
     xy, reference_xy : ndarray, shape (n, 2), float64
-        Positions of stars in either frame, pixels, brightest first. Many may be missing or false.
+        Positions of stars in either frame, pixels, brightest first; of more than 300 the others are not used. Many may
+        be missing or false.
     guess : Transform, optional
         What to try first, such as that of the frame before, or one from a WCS.
 
@@ -87,7 +91,7 @@ def match_stars(xy: Floats, reference_xy: Floats, guess: Transform | None = None
     Transform or None
         None if no transform lets more stars agree than may happen by chance.
     """
-    here, there = (np.asarray(positions, dtype=np.float64).reshape(-1, 2) for positions in (xy, reference_xy))
+    here, there = (np.asarray(p, dtype=np.float64).reshape(-1, 2)[:_MOST_STARS] for p in (xy, reference_xy))
     if min(len(here), len(there)) < _MIN_MATCHES:
         return None
     best: Transform | None = None
@@ -121,7 +125,9 @@ def _refine(xy: Floats, reference_xy: Floats, start: _Start) -> tuple[Transform 
             return None, 0.0
         fit = _fit(begin[mine], reference_xy[theirs])
         now = fit.apply(begin)
-        closer = float(np.clip(3 * fit.rms_px, *_TOLERANCE_PX))
+        # Saturated stars may be pixels off: they must not widen the circle that lets them in.
+        typical = float(np.median(np.hypot(*(now[mine] - reference_xy[theirs]).T)))
+        closer = float(np.clip(_TOLERANCE_MEDIANS * typical, *_TOLERANCE_PX))
         if closer >= tolerance:
             break
         tolerance = closer
