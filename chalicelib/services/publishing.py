@@ -43,10 +43,11 @@ def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]
     ended = clock.to_text(clock.now())
     if process.attempt > 1:  # whose worker has lost its claim, and can add nothing any more
         reduced_data.discard(process.id, process.attempt - 1)
+        _delete_outputs_of_earlier_attempts([each for name, each in process.output_ids.items() if name not in files])
     group, cards = _keep_files(process, token, files, ended) if files else (None, [])
     cards += _keep_reduced_data(process, token, points, texts, ended)
     process_moves.succeed(process, token, ended, group, cards)
-    if files and process.attempt > 1:
+    if process.attempt > 1:
         current = f"processes/{process.id}/{process.attempt}/"
         stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
         artefacts.delete(stale)
@@ -66,7 +67,6 @@ def _keep_files(
     """Keep files as data products; return their group and entries, which the end of the process makes visible."""
     ids = dict(zip(files, data_products.next_ids(len(files)), strict=True))
     ids, group_id = process_moves.reserve_outputs(process, token, ids, groups.next_id())
-    _delete_outputs_of_earlier_attempts([each for name, each in ids.items() if name not in files])
     cards: list[Write] = []
     for name, output in files.items():
         product = _product(process, ids[name], name, output, group_id, ended)

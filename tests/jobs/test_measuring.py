@@ -332,6 +332,18 @@ def test_points_of_a_worker_that_died_are_never_seen_and_give_way_to_those_of_th
     assert not [sk for _, sk in kept(jobs.aws) if sk.startswith("PLOT#")]
 
 
+def test_files_of_a_dead_worker_go_also_when_the_next_attempt_only_measures(jobs: Jobs, clock: Clock) -> None:
+    jobs.work(measuring(series(3), "a.png"))
+    process = jobs.submit()
+    die_before_the_end(process)
+    assert (len(jobs.outputs()), len(jobs.aws.keys("processes/"))) == (1, 1)
+    clock.advance(LEASE_S + 1)
+    jobs.work(measuring(series(2)))
+    jobs.run(process, 2)
+    assert (jobs.get(process)["status"], jobs.get(process)["group_name"]) == ("created", None)
+    assert (jobs.outputs(), jobs.aws.keys("processes/"), len(shown(jobs))) == ([], [], 2)
+
+
 def test_points_of_a_dead_worker_go_also_when_the_next_attempt_measures_none(jobs: Jobs, clock: Clock) -> None:
     jobs.work(measuring(series(3)))
     process = jobs.submit()
