@@ -22,7 +22,9 @@ _GUESS_PX = 4.0
 # Three standard deviations of positions that scatter normally are so many medians of the distance.
 _TOLERANCE_MEDIANS = 3.6
 _TOLERANCE_PX = (0.6, 3.0)
-_STEPS = 12
+_CAUCHY_MEDIANS = 2.0
+_EXACT_PX = 1e-6
+_STEPS, _FEWEST_STEPS = 12, 4
 
 _MOST_STARS = 300
 _VOTERS = 100
@@ -119,18 +121,19 @@ def _refine(xy: Floats, reference_xy: Floats, start: _Start) -> tuple[Transform 
     begin = start.transform.apply(xy)
     now, tolerance = begin, start.error_px
     fit = Transform.identity()
-    for _ in range(_STEPS):
-        mine, theirs = _neighbours(now, reference_xy, tolerance)
+    for step in range(_STEPS):
+        mine, theirs, distances = _neighbours(now, reference_xy, tolerance)
         if len(mine) < _MIN_MATCHES:
             return None, 0.0
-        fit = _fit(begin[mine], reference_xy[theirs])
+        typical = float(np.median(distances))
+        # Saturated stars may be pixels off: they count little (Cauchy's weights), and do not widen the circle.
+        weights = 1 / (1 + (distances / max(_CAUCHY_MEDIANS * typical, _EXACT_PX)) ** 2)
+        fit = _fit(begin[mine], reference_xy[theirs], weights)
         now = fit.apply(begin)
-        # Saturated stars may be pixels off: they must not widen the circle that lets them in.
-        typical = float(np.median(np.hypot(*(now[mine] - reference_xy[theirs]).T)))
         closer = float(np.clip(_TOLERANCE_MEDIANS * typical, *_TOLERANCE_PX))
-        if closer >= tolerance:
+        if closer >= tolerance and step >= _FEWEST_STEPS:
             break
-        tolerance = closer
+        tolerance = min(closer, tolerance)
     if not _is_no_chance(now, reference_xy, fit.matched, tolerance, start.pairs_used):
         return None, 0.0
     possible = min(_count_inside(now, reference_xy), _count_inside(reference_xy, now))
@@ -144,32 +147,34 @@ def _refine(xy: Floats, reference_xy: Floats, start: _Start) -> tuple[Transform 
 
 def _neighbours(
     xy: Floats, reference_xy: Floats, tolerance: float
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the indices of the stars that are each other's nearest and near enough."""
-    distances = np.hypot(*(xy[:, None, :] - reference_xy[None, :, :]).transpose(2, 0, 1))
-    nearest = distances.argmin(axis=1)
-    mine = np.arange(len(xy))
-    kept = (distances.argmin(axis=0)[nearest] == mine) & (distances[mine, nearest] < tolerance)
-    return mine[kept], nearest[kept]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
+    """Return the indices of the stars that are each other's nearest and near enough, and their distances."""
+    # (a - b)^2 = a^2 - 2 a b + b^2 is quick, and exact enough to choose by; a^2 does not matter for the choice.
+    products = xy @ reference_xy.T
+    nearest = (products - 0.5 * np.sum(reference_xy**2, axis=1)).argmax(axis=1)
+    back = (products - 0.5 * np.sum(xy**2, axis=1)[:, None]).argmax(axis=0)
+    distances = np.hypot(*(xy - reference_xy[nearest]).T)
+    kept = np.flatnonzero((back[nearest] == np.arange(len(xy))) & (distances < tolerance))
+    return kept, nearest[kept], distances[kept]
 
 
-def _fit(xy: Floats, reference_xy: Floats) -> Transform:
-    """Fit a shift by least squares, and a turn and scale too if the stars ask for them."""
+def _fit(xy: Floats, reference_xy: Floats, weights: Floats) -> Transform:
+    """Fit a shift by weighted least squares, and a turn and scale too if the stars ask for them."""
     here, there = (positions @ np.array([1, 1j]) for positions in (xy, reference_xy))
-    middle, goal = here.mean(), there.mean()
+    weights = weights / weights.sum()
+    middle, goal = weights @ here, weights @ there
     here, there = here - middle, there - goal
-    spread = float(np.vdot(here, here).real)
-    turn = complex(np.vdot(here, there)) / spread if spread > 0 else 1 + 0j
-    rests = [float(np.sum(np.abs(there - factor * here) ** 2)) for factor in (1, turn)]
+    spread = float(weights @ np.abs(here) ** 2)
+    turn = complex(weights @ (np.conj(here) * there)) / spread if spread > 0 else 1 + 0j
+    rests = [float(weights @ np.abs(there - factor * here) ** 2) for factor in (1, turn)]
     # Schwarz (1978, Ann. Stat. 6, 461): two more parameters must pay for themselves. Else the noise of a few stars in
     # the middle would swing the corners of the frame.
     values = 2 * len(here)
-    floor = values * 1e-6
-    if values <= 4 or values * log((rests[0] + floor) / (rests[1] + floor)) < 2 * log(values):
+    if values <= 4 or values * log((rests[0] + _EXACT_PX**2) / (rests[1] + _EXACT_PX**2)) < 2 * log(values):
         turn = 1 + 0j
-    rest = rests[0] if turn == 1 else rests[1]
     shift = goal - turn * middle
-    return Transform(_matrix(turn), np.array([shift.real, shift.imag]), len(here), float(np.sqrt(rest / len(here))))
+    rms = float(np.sqrt(np.mean(np.abs(there - turn * here) ** 2)))
+    return Transform(_matrix(turn), np.array([shift.real, shift.imag]), len(here), rms)
 
 
 def _matrix(turn: complex) -> Floats:
