@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chalicelib.imaging.stretch import Stretch, apply_stretch, measure_stretch
+from chalicelib.imaging.stretch import Stretch, apply_stretch, measure_sequence_stretch, measure_stretch
 
 
 def sky(seed=1, level=1000.0, noise=10.0, shape=(200, 200)):
@@ -69,3 +69,48 @@ def test_one_stretch_gives_equal_counts_equal_levels_in_all_frames():
 def test_tiny_images_are_stretched_too(shape):
     pixels = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
     assert apply_stretch(pixels, measure_stretch(pixels)).shape == shape
+
+
+def above_sky(seed, noise=10.0, star=0.0):
+    pixels = sky(seed, 0.0, noise)
+    pixels[90:95, 90:95] += star
+    return pixels
+
+
+def test_the_black_of_a_sequence_lies_one_sigma_below_its_sky_and_white_17_sigma_above():
+    found = measure_sequence_stretch([above_sky(seed) for seed in range(9)])
+    assert found.black == pytest.approx(-10, abs=0.3)
+    assert found.white - found.black == pytest.approx(175, abs=5)
+
+
+def test_the_sky_of_every_frame_of_a_sequence_is_the_same_dark_grey():
+    frames = [
+        above_sky(seed, noise, star) for seed, noise, star in ((1, 10, 0), (2, 11, 9000), (3, 9, 300), (4, 10, 0))
+    ]
+    stretch = measure_sequence_stretch(frames)
+    greys = [np.median(apply_stretch(frame, stretch, 256)) for frame in frames]
+    assert max(greys) - min(greys) <= 1
+    assert 15 < greys[0] < 60
+
+
+def test_nothing_that_is_fainter_than_the_sky_by_chance_is_lost_in_black():
+    frame = above_sky(5)
+    levels = apply_stretch(frame, measure_sequence_stretch([frame]), 256)
+    # Of a normal distribution, 16 per cent lie a sigma or more below the middle.
+    assert np.mean(levels == 0) == pytest.approx(0.17, abs=0.02)
+
+
+def test_a_few_spoilt_frames_do_not_change_the_stretch_of_a_sequence():
+    good = [above_sky(seed) for seed in range(9)]
+    before = measure_sequence_stretch(good)
+    after = measure_sequence_stretch(
+        [above_sky(8, 900.0, 60_000), np.zeros_like(good[0]), *good[2:], above_sky(9, 400.0)]
+    )
+    assert after.black == pytest.approx(before.black, rel=0.02)
+    assert after.white == pytest.approx(before.white, rel=0.02)
+
+
+@pytest.mark.parametrize("samples", [[], [np.zeros((20, 20), dtype=np.float32)] * 3])
+def test_a_sequence_without_contrast_is_black(samples):
+    stretch = measure_sequence_stretch(samples)
+    assert not apply_stretch(np.zeros((20, 20), dtype=np.float32), stretch).any()
