@@ -32,9 +32,23 @@ def target_of(request: Request) -> int:
     InvalidInputError
         If it is missing, or no id.
     """
-    text = request.query.get("target", "")
-    if not text:
+    target_id = id_of(request, "target")
+    if target_id is None:
         raise InvalidInputError.of("target", "This parameter is required.")
+    return target_id
+
+
+def id_of(request: Request, parameter: str) -> int | None:
+    """Return a parameter that is the id of a record, None where it is not given.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no id.
+    """
+    text = request.query.get(parameter, "")
+    if not text:
+        return None
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
-        raise InvalidInputError.of("target", "A valid integer is required.")
+        raise InvalidInputError.of(parameter, "A valid integer is required.")
     return int(text)

@@ -38,12 +38,13 @@ def get_photometry(request: Request) -> Reply:
 
 
 def download_photometry(request: Request) -> Reply:
-    """Return the points of a target as comma-separated text."""
+    """Return the points of a target, or of the one process that the parameter `process` names, as comma-separated text."""
+    process_id = paging.id_of(request, "process")
     target = targets.get(request.id("target_id"))
     plain = re.sub(r"[^A-Za-z0-9+-]+", "_", target.name)
     name = f"attachment; filename=\"{plain}.csv\"; filename*=UTF-8''{quote(target.name, safe='')}.csv"
     headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": name, "Cache-Control": "no-cache"}
-    return Reply(photometry_table(target.id), 200, headers)
+    return Reply(photometry_table(target.id, process_id), 200, headers)
 
 
 router.add("/api/reduceddatums", GET=list_reduced_data)

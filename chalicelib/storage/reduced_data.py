@@ -206,14 +206,19 @@ def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[dict
     return shown, total, lists.Page([], following or None, preceding or None)
 
 
-def read_newest(target_id: int, max_points: int) -> Iterator[tuple[ReducedRun, Iterator[Point]]]:
+def read_newest(
+    target_id: int, max_points: int, process_id: int | None = None
+) -> Iterator[tuple[ReducedRun, Iterator[Point]]]:
     """Yield the newest runs of a target that measured magnitudes, with their points, as long as these are no more in all.
 
-    One Query of the target's partition per MB, one BatchGetItem for each fifty blocks.
+    With `process_id` only that of this process. One Query of the target's partition per MB, one BatchGetItem for each fifty
+    blocks.
     """
     left = max_points
     for card in requests.query(_table(), _partition(target_id), between=(_CARDS, f"{_CARDS}~"), is_forward=False):
         run = _run(card)
+        if process_id not in (None, run.process_id):
+            continue
         left -= run.point_count
         if left < 0:
             return

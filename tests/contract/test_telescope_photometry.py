@@ -158,6 +158,18 @@ def test_the_table_has_the_lines_of_tom_education_in_the_order_of_time(jobs: Job
     ]
 
 
+def test_a_table_of_one_process_has_its_points_only(jobs: Jobs, clock: Clock) -> None:
+    first = measure(jobs, [(MJD, 14.1, 0.02, None)])
+    clock.advance(5)
+    measure(jobs, [(MJD, 2.5, 0.02, None)])
+    table = f"/targets/{jobs.target}/data/download/?process="
+    assert jobs.api.get(f"{table}{first}").text == "2017-09-04T06:00:00+00:00,14.1,0.02\r\n"
+    assert (jobs.api.get(f"{table}99").status, jobs.api.get(f"{table}99").json) == (404, {"detail": "Not found."})
+    for wrong in ("abc", "1.5", "-1", "9" * 30):
+        answer = jobs.api.get(f"{table}{wrong}")
+        assert (answer.status, answer.json) == (400, {"process": ["A valid integer is required."]}), wrong
+
+
 def test_a_target_without_points_has_an_empty_table_and_an_unknown_one_none(jobs: Jobs) -> None:
     answer = jobs.api.get(f"/targets/{jobs.target}/data/download/")
     assert (answer.status, answer.text, answer.headers["content-type"]) == (200, "", "text/csv; charset=utf-8")
