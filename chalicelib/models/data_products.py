@@ -34,9 +34,14 @@ def check_file_name(name: str) -> str:
         raise ValueError("A file needs a name.")
     if len(name.encode()) > MAX_FILE_NAME:
         raise ValueError(f"Ensure this filename has at most {MAX_FILE_NAME} bytes.")
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+    if has_control_characters(name):
         raise ValueError("A file name must not contain control characters.")
     return name
+
+
+def has_control_characters(name: str) -> bool:
+    """Say whether a name holds control characters, line breaks, or halves of surrogate pairs."""
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
 
 
 def default_type(name: str) -> str:

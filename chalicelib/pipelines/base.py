@@ -30,12 +30,23 @@ class HandOver(Exception):  # noqa: N818 - not an error: the run goes on elsewhe
         What the next run needs to know; JSON.
     files : sequence of Path
         Files that the next run needs; they lie in the `tmpdir`.
+
+    Raises
+    ------
+    AsyncError
+        If they are something else.
     """
 
     def __init__(self, state: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
         super().__init__("the run is handed over")
+        if not isinstance(state, Mapping):
+            raise AsyncError(f"A run must hand over its state as a mapping with names, not {state!r:.100}")
+        given: Any = files
+        paths = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else (None,)
+        if not all(isinstance(path, str | Path) for path in paths):
+            raise AsyncError(f"A run must hand over its files as a sequence of paths, not {files!r:.100}")
         self.state = dict(state)
-        self.files = tuple(files)
+        self.files = paths
 
 
 class Checkpoint(Protocol):
@@ -268,7 +279,7 @@ class PipelineProcess:
 
     def log(self, text: str, end: str = "\n") -> None:
         """Append a line to the log that users see."""
-        self._reporter.log(text + end)
+        self._reporter.log(f"{text}{end}")
 
     def progress(self, done: int, total: int) -> None:
         """Say that `done` of `total` steps are finished; also the point at which a cancelled run stops."""

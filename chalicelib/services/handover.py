@@ -14,6 +14,7 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.errors import UnavailableError
+from chalicelib.models.data_products import has_control_characters
 from chalicelib.models.processes import Process
 from chalicelib.observability import logger
 from chalicelib.pipelines.base import AsyncError, HandOver
@@ -138,4 +139,6 @@ def _by_name(files: Sequence[Path]) -> dict[str, Path]:
     for path in paths:
         if not path.is_file():
             raise AsyncError(f"The file '{path.name}' that the run hands over is not there")
+        if has_control_characters(path.name):
+            raise AsyncError(f"The file {path.name!a} that the run hands over has control characters in its name")
     return {path.name: path for path in paths}

@@ -2,12 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError
-from chalicelib.models.data_products import DataProduct, Group
+from chalicelib.models.data_products import DataProduct, Group, ProductType, has_control_characters
 from chalicelib.models.processes import Process
 from chalicelib.models.reduced_data import Point, ReducedRun, Text
 from chalicelib.pipelines import base
@@ -20,6 +25,11 @@ TIMELAPSE = "timelapse"
 MAX_OUTPUTS = 80
 """Files of one run: each may add an entry to the transaction that ends it, which has room for 100 actions."""
 
+MAX_FRAMES = 1_000_000
+"""Of a timelapse; more are a mistake."""
+
+_TYPE: TypeAdapter[str] = TypeAdapter(ProductType)
+
 
 def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]) -> None:
     """Keep the outputs, and then end the process: who sees `created` sees the outputs, too.
@@ -31,10 +41,9 @@ def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]
     ClaimLostError
         If the claim no longer stands.
     """
+    outputs = [_checked(output) for output in outputs]
     made = [output for output in outputs if output.output_type is base.DataProduct]
     measured = [output for output in outputs if output.output_type is base.ReducedDatum]
-    if len(made) + len(measured) < len(outputs):
-        raise base.AsyncError("A pipeline's outputs must be data products or reduced data")
     files = _by_name(process, made)
     points, texts = points_of(measured, process), texts_of(measured, process)
     file_count = len(files) + len(texts)
@@ -51,6 +60,51 @@ def publish(process: Process, token: str, outputs: Sequence[base.PipelineOutput]
         current = f"processes/{process.id}/{process.attempt}/"
         stale = [key for key in artefacts.list_keys(f"processes/{process.id}/") if not key.startswith(current)]
         artefacts.delete(stale)
+
+
+def _checked(output: base.PipelineOutput) -> base.PipelineOutput:
+    """Return an output whose fields are of the kinds that are documented; no type is the type ``""``.
+
+    Raises
+    ------
+    AsyncError
+        If one is not: what is stored must be fit to be read.
+    """
+    if output.output_type is not base.DataProduct and output.output_type is not base.ReducedDatum:
+        raise base.AsyncError("A pipeline's outputs must be data products or reduced data")
+    data_product_type = "" if output.data_product_type is None else output.data_product_type
+    try:
+        data_product_type = str(_TYPE.validate_python(data_product_type, strict=True))
+    except ValidationError:
+        raise base.AsyncError(
+            f"The type of an output must be a text of at most 50 characters, not {data_product_type!r:.100}"
+        ) from None
+    if output.path is not None:
+        _require_file(output.path)
+    checked = replace(output, data_product_type=data_product_type)
+    if checked.output_type is base.DataProduct and data_product_type == TIMELAPSE:
+        _frame_count(checked)
+    return checked
+
+
+def _require_file(path: object) -> None:
+    if not (isinstance(path, str) or (isinstance(path, PathLike) and isinstance(path.__fspath__(), str))):
+        raise base.AsyncError(f"The path of an output must be a Path or a text, not {path!r:.100}")
+    file = Path(path)
+    if not file.is_file():
+        raise base.AsyncError(f"The output '{file.name}' is {'a folder' if file.is_dir() else 'not there'}")
+    if has_control_characters(file.name):
+        raise base.AsyncError(f"The output {file.name!a} has control characters in its name")
+
+
+def _frame_count(output: base.PipelineOutput) -> int:
+    """Return how many frames a timelapse has, 0 where that is not said."""
+    data = {} if output.data is None else output.data
+    count: Any = data.get("frames", 0) if isinstance(data, Mapping) else None
+    is_number = isinstance(count, Real) and not isinstance(count, bool)
+    if not (is_number and 0 <= count <= MAX_FRAMES and count == int(count)):
+        raise base.AsyncError(f'The data of a timelapse must be of the form {{"frames": 71}}, not {output.data!r:.100}')
+    return int(count)
 
 
 def _by_name(process: Process, made: Sequence[base.PipelineOutput]) -> dict[str, base.PipelineOutput]:
@@ -107,10 +161,7 @@ def _keep_reduced_data(
 def _file(output: base.PipelineOutput) -> Path:
     if output.path is None:
         raise base.AsyncError("An output that is a data product needs a file")
-    path = Path(output.path)
-    if not path.is_file():
-        raise base.AsyncError(f"The output '{path.name}' is not there")
-    return path
+    return Path(output.path)
 
 
 def _delete_outputs_of_earlier_attempts(product_ids: Sequence[int]) -> None:
@@ -139,12 +190,11 @@ def _product(
 
 
 def _entry(product: DataProduct, output: base.PipelineOutput, ended: str) -> dict[str, Any]:
-    data = output.data if isinstance(output.data, dict) else {}
     return {
         "name": product.name,
         "format": Path(product.name).suffix.lstrip("."),
         "url": product.url,
         "created": ended,
-        "frames": int(data.get("frames", 0)),
+        "frames": _frame_count(output),
         "product_id": product.id,
     }

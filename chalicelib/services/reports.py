@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
+from numbers import Real
 from types import TracebackType
+from typing import Any
 
 from chalicelib import clock
 from chalicelib.errors import ClaimLostError, SiderealError
@@ -27,10 +29,29 @@ MAX_LOG_BYTES = 1_000_000
 CHUNK = 90_000
 """Characters of an item of the log: DynamoDB takes 400 KB, and a character has up to four bytes."""
 
+MAX_STATUS = 255
+"""Characters of a status word."""
+
+MAX_STEPS = 10**15
+
 
 def took_too_long(process: Process) -> str:
     """Return the message of a run that cannot be done in the time that a function has."""
     return f"{process.pipeline} took longer than {JOB_TIMEOUT_S // 60} mins to create"
+
+
+def _whole(steps: Any) -> int:
+    """Return a number of steps, numpy's too.
+
+    Raises
+    ------
+    AsyncError
+        If it is none.
+    """
+    is_number = isinstance(steps, Real) and not isinstance(steps, bool)
+    if not (is_number and 0 <= steps <= MAX_STEPS and steps == int(steps)):
+        raise AsyncError(f"A pipeline must report its progress in whole steps, not {steps!r:.100}")
+    return int(steps)
 
 
 class RunReporter:
@@ -96,8 +117,9 @@ class RunReporter:
 
     def progress(self, done: int, total: int) -> None:
         """Set how far the run is; a cancelled run stops here, at most one step late."""
+        steps = _whole(done), _whole(total)
         with self._lock:
-            self._done, self._total = done, total
+            self._done, self._total = steps
             self._steps += 1
             self._send_if_due()
             if self._steps >= STEPS_UNCHECKED:
@@ -109,8 +131,11 @@ class RunReporter:
         Raises
         ------
         AsyncError
-            If it is one of those that say that a process has ended.
+            If it is one of those that say that a process has ended, or no text.
         """
+        if not isinstance(status, str):
+            raise AsyncError(f"A pipeline must set the status to a text, not {status!r:.100}")
+        status = status.encode("utf-8", "replace").decode()[:MAX_STATUS]
         if is_terminal(status):
             raise AsyncError(f"A pipeline must not set the status '{status}' itself")
         self.flush()

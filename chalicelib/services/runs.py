@@ -30,6 +30,8 @@ from chalicelib.services.reports import RunReporter
 from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts, checkpoints, data_products, process_moves, processes, targets
 
+SAID_NOTHING = "The pipeline failed without saying why"
+
 
 def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math.inf) -> None:
     """Run a process that waits; do nothing if it has ended or is being run.
@@ -96,8 +98,13 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
             publish(process, token, outputs)
         except base.AsyncError as error:
             reporter.flush()
-            process_moves.fail(process, clock.to_text(clock.now()), str(error), token)
+            process_moves.fail(process, clock.to_text(clock.now()), _words_of(error), token)
             discard_outputs(process)
+
+
+def _words_of(error: base.AsyncError) -> str:
+    """Return what users are told; half a surrogate pair, as odd file names have, cannot be kept."""
+    return str(error).encode("utf-8", "replace").decode().strip() or SAID_NOTHING
 
 
 def _opening(process: Process, beginning: str) -> str:

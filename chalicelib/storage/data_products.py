@@ -297,7 +297,7 @@ def from_record(item: dict[str, Any]) -> DataProduct:
         id=item["id"],
         target_id=item["target_id"],
         name=item["name"],
-        data_product_type=item["data_product_type"],
+        data_product_type=str(item.get("data_product_type") or ""),
         size=item["size"],
         key=item["key"],
         folder=item["folder"],

@@ -150,3 +150,9 @@ def test_more_than_a_hundred_products_are_read_together(aws: Aws) -> None:
 def test_an_address_longer_than_a_key_is_not_found(aws: Aws) -> None:
     with pytest.raises(NotFoundError):
         data_products.find_by_address("x" * 1500, "y" * 1500)
+
+
+def test_a_record_without_a_type_is_read_as_one_of_no_type(aws: Aws) -> None:
+    target = records.target()
+    product = data_products.create(replace(records.draft(target.id), data_product_type=None))  # type: ignore[arg-type]
+    assert data_products.get(product.id).data_product_type == ""
