@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ _DAY_S = 86400.0
 _LATITUDE = ("SITELAT", "LATITUDE", "LAT-OBS")
 _LONGITUDE = ("SITELONG", "LONGITUD", "LONG-OBS")
 _HEIGHT = ("SITEELEV", "HEIGHT", "ALT-OBS")
+_LOWEST_M, _HIGHEST_M = -500.0, 10_000.0
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class Site:
 
 
 def exposure_of(keywords: Mapping[str, object]) -> float | None:
-    """Return the exposure time in seconds, or None if the header gives none."""
+    """Return the exposure time in seconds, or None if the header gives none, or one that no frame has.
+
+    No exposure is longer than a day: what says so counts in other units, or is damaged.
+    """
     for keyword in ("EXPTIME", "EXPOSURE"):
         value = number(keywords, keyword)
-        if value is not None and value >= 0:
+        if value is not None and 0 < value <= _DAY_S:
             return value
     return None
 
@@ -56,19 +60,21 @@ def mjd_of_middle(start: datetime, exposure_s: float) -> float:
     exposure_s : float
         How long it lasted.
     """
-    return _UNIX_EPOCH_MJD + (start + timedelta(seconds=exposure_s / 2)).timestamp() / _DAY_S
+    # Numbers are added, as dates end with the year 9999.
+    return _UNIX_EPOCH_MJD + (start.timestamp() + exposure_s / 2) / _DAY_S
 
 
 def find_site(keywords: Mapping[str, object]) -> Site | None:
     """Return where the header says that the telescope stands, or None if it does not.
 
     Some observatories count longitudes to the west. Nothing tells which do; barycentric times differ by 0.04 seconds
-    at most.
+    at most. A height at which no telescope stands counts as 0, which costs less still.
     """
     latitude, longitude = (_first(keywords, names) for names in (_LATITUDE, _LONGITUDE))
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 360:
         return None
-    return Site(latitude, longitude, _first(keywords, _HEIGHT) or 0.0)
+    height = _first(keywords, _HEIGHT) or 0.0
+    return Site(latitude, longitude, height if _LOWEST_M <= height <= _HIGHEST_M else 0.0)
 
 
 def to_bjd_tdb(mjd_utc: Floats, ra_deg: float, dec_deg: float, site: Site | None) -> Floats:

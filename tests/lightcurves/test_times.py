@@ -16,6 +16,11 @@ def test_the_middle_of_an_exposure_is_half_of_it_later():
     )
 
 
+def test_the_middle_of_an_exposure_may_lie_beyond_the_last_date():
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert mjd_of_middle(last, 86400) == pytest.approx(2973483 + 86399 / 86400 + 0.5, abs=1e-6)
+
+
 def test_the_barycentric_time_of_the_transit_is_the_published_one():
     # JD_UTC 2458107.70964 is BJD_TDB 2458107.71406 (EXOTIC's README, to 1e-5 day).
     assert to_bjd_tdb(np.array([58107.20964]), 31.0429, 46.6878, WHIPPLE) == pytest.approx(2458107.71406, abs=1.1e-5)
@@ -53,6 +58,11 @@ def test_nothing_is_asked_of_the_net_even_for_years_without_tables(monkeypatch):
         ({"LAT-OBS": 28.3, "LONG-OBS": -16.5, "ALT-OBS": 2390.0}, Site(28.3, -16.5, 2390.0)),
         ({"SITELAT": "30 10 03 N", "SITELONG": "70 48 20 W"}, None),
         ({"LATITUDE": 131.0, "LONGITUD": 10.0}, None),
+        ({"LATITUDE": 31.0, "LONGITUD": 1e300}, None),
+        ({"LATITUDE": "nan", "LONGITUD": 10.0}, None),
+        ({"LATITUDE": 31.0, "LONGITUD": 10.0, "HEIGHT": 1e300}, Site(31.0, 10.0, 0.0)),
+        ({"LATITUDE": 31.0, "LONGITUD": 10.0, "HEIGHT": -501.0}, Site(31.0, 10.0, 0.0)),
+        ({"LATITUDE": 31.0, "LONGITUD": 10.0, "HEIGHT": -400.0}, Site(31.0, 10.0, -400.0)),
         ({"LATITUDE": 31.0}, None),
     ],
 )
@@ -65,3 +75,9 @@ def test_the_exposure_time_has_two_names():
     assert exposure_of({"EXPOSURE": 12}) == 12
     assert exposure_of({"EXPTIME": "n/a"}) is None
     assert exposure_of({"EXPTIME": -1.0}) is None
+
+
+@pytest.mark.parametrize("value", [1e12, 1e300, 86400.5, 0.0, "inf"])
+def test_an_exposure_time_that_no_frame_has_is_none(value):
+    assert exposure_of({"EXPTIME": value}) is None
+    assert exposure_of({"EXPTIME": value, "EXPOSURE": 86400}) == 86400
