@@ -69,9 +69,12 @@ def complete_product(request: Request) -> Reply:
             raise ConflictError("The file has not been uploaded yet.")
         if size == 0:
             raise InvalidInputError.of("file", "The submitted file is empty.")
-        if product.data_product_type == FITS_FILE:
-            _check_fits(artefacts.head(arrival, _MAGIC_BYTES))
-        artefacts.copy(arrival, product.key)
+        try:
+            if product.data_product_type == FITS_FILE:
+                _check_fits(artefacts.head(arrival, _MAGIC_BYTES))
+            artefacts.copy(arrival, product.key)
+        except FileNotFoundError:  # it was there a moment ago
+            raise ConflictError("Another request completes or deletes this upload; ask again.") from None
         product = data_products.complete(replace(product, size=size))
         artefacts.delete([arrival])
     return Reply(product.public())

@@ -1,6 +1,7 @@
 """Read one frame: which HDU holds the image, when it was taken, and its pixels."""
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, cast
 
-import numpy as np
 import numpy.typing as npt
 from fitsio.fitslib import FITS
 
-from chalicelib.imaging.dates import find_observation_time
+from chalicelib.imaging.dates import ObservationTime, find_observation_time
 from chalicelib.imaging.headers import BLOCK_BYTES, DamagedFileError, FrameError, Hdu, Value, padded, walk_hdus
 from chalicelib.imaging.tiles import check_gzip_tiles, mark_blanks
 
@@ -81,16 +81,20 @@ class FrameHeader(ImageHeader):
     ----------
     time : datetime
         Start of the observation; aware, UTC.
+    has_time : bool
+        Whether the header gives the time of day; `time` is midnight otherwise.
     """
 
     time: datetime
+    has_time: bool
 
 
 def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
     """Find the image of a file and the time it was taken.
 
     The image is the first HDU whose axes, those of length 1 left aside, are two or more; masks and weights are passed
-    over. The time is that of the image's own header, or else of the first HDU that gives one.
+    over. The time is that of the image's own header, or else of the first HDU that gives one; a date alone counts only
+    where no HDU gives a time.
 
     Parameters
     ----------
@@ -107,7 +111,7 @@ def read_frame_header(path: Path, name: str | None = None) -> FrameHeader:
     header, time = _read_header(path, path.name if name is None else name)
     if time is None:
         raise FrameError(header.name, NO_DATE)
-    return FrameHeader(**vars(header), time=time)
+    return FrameHeader(**vars(header), time=time.start, has_time=time.has_time)
 
 
 def read_image_header(path: Path, name: str | None = None) -> ImageHeader:
@@ -127,7 +131,7 @@ def read_image_header(path: Path, name: str | None = None) -> ImageHeader:
     return header
 
 
-def _read_header(path: Path, shown: str) -> tuple[ImageHeader, datetime | None]:
+def _read_header(path: Path, shown: str) -> tuple[ImageHeader, ObservationTime | None]:
     try:
         with _open_unzipped(path) as (stream, gzipped):
             hdus, image = _find_image(walk_hdus(stream))
@@ -139,12 +143,12 @@ def _read_header(path: Path, shown: str) -> tuple[ImageHeader, datetime | None]:
             pixels = axes[0] * axes[1]
             if pixels > MAX_PIXELS:
                 raise FrameError(shown, f"an image of {axes[0]} x {axes[1]} pixels is too large")
-            time = find_observation_time(image.keywords)
-            others = (found for hdu in hdus if (found := find_observation_time(hdu.keywords)))
-            planes = int(np.prod(axes[2:], dtype=np.int64))
+            times = [found for hdu in (image, *hdus) if (found := find_observation_time(hdu.keywords))]
+            time = next((found for found in times if found.has_time), times[0] if times else None)
+            planes = math.prod(axes[2:])
             keywords = {**hdus[0].keywords, **image.keywords}
             header = ImageHeader(shown, axes[0], axes[1], planes, image.bitpix, image, gzipped, keywords)
-            return header, time or next(others, None)
+            return header, time
     except DamagedFileError as error:
         raise FrameError(shown, str(error)) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -212,7 +216,8 @@ def _find_image(walk: Iterator[Hdu]) -> tuple[list[Hdu], Hdu | None]:
                     image = hdu
                 elif fallback is None:
                     fallback = hdu
-            if image is not None and any(find_observation_time(seen.keywords) for seen in hdus):
+            times = (find_observation_time(seen.keywords) for seen in hdus)
+            if image is not None and any(time is not None and time.has_time for time in times):
                 break
     except (DamagedFileError, EOFError, zlib.error):
         # Damage behind the image does not make the image unusable.

@@ -5,6 +5,7 @@ files, and knows where every data block ends: a file that is shorter than its he
 """
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -146,7 +147,7 @@ def walk_hdus(stream: BinaryIO) -> Iterator[Hdu]:
     """
     position = 0
     index = 0
-    while True:
+    while position <= sys.maxsize:  # a header may claim more data than any file can have
         stream.seek(position)
         first = stream.read(BLOCK_BYTES)
         if index == 0 and not first:

@@ -72,7 +72,15 @@ def validate_telescope(model: type[Model], body: dict[str, Any]) -> Model:
 def telescope_faults(error: ValidationError, field: str, value: Any) -> list[FieldError]:
     """Return what is wrong with the `value` of a `field` that has a model of its own, worded as by `validate_telescope`."""
     faults = [{**fault, "loc": (field, *_existing(fault["loc"], value))} for fault in _faults(error)]
-    return [_telescope_fault(fault) for fault in faults]
+    return [_telescope_fault(fault) for fault in faults if not _is_aftermath(fault, faults)]
+
+
+def _is_aftermath(fault: Any, faults: Sequence[Any]) -> bool:
+    """Say whether a list only counts as too short because pydantic does not count the members that are wrong."""
+    loc = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in faults
+    )
 
 
 def _existing(path: Sequence[str | int], value: Any) -> tuple[str | int, ...]:
@@ -114,4 +122,7 @@ def _telescope_fault(fault: Any) -> FieldError:
 
 
 def _plain(fault: Any) -> str:
-    return str(fault["msg"]).removeprefix("Value error, ")
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] in ("too_short", "too_long"):  # JSON has no tuples
+        return text.replace("Tuple", "List").replace(" after validation", "")
+    return text

@@ -28,11 +28,19 @@ def make_thumbnail(product_id: int) -> None:
 
 
 def _put_thumbnail(product: DataProduct, subject: Subject) -> None:
+    if product.size > MAX_FILE_BYTES:
+        raise CannotMakeError(f"A thumbnail is made of files up to {MAX_FILE_BYTES / 1e9:g} GB.")
+    try:
+        picture = _picture(product)
+    except FileNotFoundError:
+        raise CannotMakeError(f"The file '{product.name}' is no longer there.") from None
+    artefacts.put_bytes(records.file_key(subject), picture)
+
+
+def _picture(product: DataProduct) -> bytes:
     from chalicelib.imaging import thumbnails
     from chalicelib.imaging.headers import FrameError
 
-    if product.size > MAX_FILE_BYTES:
-        raise CannotMakeError(f"A thumbnail is made of files up to {MAX_FILE_BYTES / 1e9:g} GB.")
     # No need to fetch a large table to see that it is none. S3 has no first bytes of an empty file.
     start = artefacts.head(product.key, thumbnails.MAGIC_BYTES) if product.size else b""
     if thumbnails.find_reader(start) is None:
@@ -41,7 +49,6 @@ def _put_thumbnail(product: DataProduct, subject: Subject) -> None:
         path = Path(folder) / "file"
         artefacts.fetch(product.key, path)
         try:
-            picture = thumbnails.make_thumbnail(path, product.name)
+            return thumbnails.make_thumbnail(path, product.name)
         except FrameError as error:
             raise CannotMakeError(str(error)) from None
-    artefacts.put_bytes(records.file_key(subject), picture)

@@ -59,15 +59,28 @@ def put_file(key: str, path: Path) -> int:
 
 
 def copy(source: str, key: str) -> None:
-    """Copy a file within the bucket, at most 5 GB. One CopyObject."""
+    """Copy a file within the bucket, at most 5 GB. One CopyObject.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    from botocore.exceptions import ClientError
+
     bucket = get_settings().bucket
-    s3().copy_object(
-        Bucket=bucket,
-        Key=key,
-        CopySource={"Bucket": bucket, "Key": source},
-        ContentType=content_type(key),
-        MetadataDirective="REPLACE",
-    )
+    try:
+        s3().copy_object(
+            Bucket=bucket,
+            Key=key,
+            CopySource={"Bucket": bucket, "Key": source},
+            ContentType=content_type(key),
+            MetadataDirective="REPLACE",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            raise FileNotFoundError(source) from None
+        raise
 
 
 def fetch(key: str, path: Path) -> None:
@@ -91,14 +104,7 @@ def stream(key: str) -> tuple[int, Iterator[bytes]]:
     FileNotFoundError
         If there is no such file.
     """
-    from botocore.exceptions import ClientError
-
-    try:
-        answer = s3().get_object(Bucket=get_settings().bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-            raise FileNotFoundError(key) from None
-        raise
+    answer = _get(key)
     return int(answer["ContentLength"]), answer["Body"].iter_chunks(1 << 20)
 
 
@@ -115,8 +121,14 @@ def size(key: str) -> int | None:
 
 
 def head(key: str, count: int) -> bytes:
-    """Return the first `count` bytes of a file that is not empty. One GetObject."""
-    return s3().get_object(Bucket=get_settings().bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
+    """Return the first `count` bytes of a file that is not empty. One GetObject.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    return _get(key, Range=f"bytes=0-{count - 1}")["Body"].read()
 
 
 def delete(keys: Iterable[str]) -> None:
@@ -170,3 +182,14 @@ def origins() -> list[str]:
         # S3 itself sends requests for a young bucket on from its global name to its regional one.
         found.append(f"https://{get_settings().bucket}.s3.{s3().meta.region_name}.amazonaws.com")
     return found
+
+
+def _get(key: str, **more: Any) -> Any:
+    from botocore.exceptions import ClientError
+
+    try:
+        return s3().get_object(Bucket=get_settings().bucket, Key=key, **more)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            raise FileNotFoundError(key) from None
+        raise

@@ -190,6 +190,16 @@ def test_what_the_deployment_has_set_wrong_is_told_by_the_run_and_not_to_the_cal
     assert jobs.get(1)["failure_message"] == "Invalid FPS 0"
 
 
+@pytest.mark.parametrize(
+    ("positions", "told"),
+    [([[1, "a"]], {"0": {"1": ["A valid number is required."]}}), ([], ["List should have at least 1 item, not 0"])],
+)
+def test_a_list_counts_as_too_short_only_where_its_members_are_right(api: Api, positions: Any, told: Any) -> None:
+    api.upload(api.target("M 13"), "a.fits", FITS)
+    answer = start(api, {"comparison_positions": positions}, "Photometry")
+    assert (answer.status, answer.json) == (400, {"options": {"comparison_positions": told}})
+
+
 def test_pipelines_are_listed_with_type_limits_and_default_of_each_option(tuned: Api) -> None:
     (listed,) = (each for each in tuned.get("/api/pipelines/").json if each["name"] == "Tuned")
     assert listed["options"] == {
@@ -202,3 +212,28 @@ def test_pipelines_are_listed_with_type_limits_and_default_of_each_option(tuned:
         "seed": {"long_name": "seed", "type": "integer", "minimum": 0, "default": None},
         "stars": {"long_name": "stars", "type": "array", "max_items": 3, "default": []},
     }  # fmt: skip
+
+
+class CarelessOptions(PipelineOptions):
+    """Options whose author did not think of a list."""
+
+    value: Any = 1
+
+    @model_validator(mode="after")
+    def _check(self) -> "CarelessOptions":
+        if self.value < 1:
+            raise ValueError("too small")
+        return self
+
+
+def test_a_validator_that_raises_anything_refuses_the_options_and_is_in_the_log(
+    tuned: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chalicelib.services import processes as service
+
+    said: list[str] = []
+    monkeypatch.setattr(service.logger, "exception", lambda text, **_: said.append(text))
+    monkeypatch.setattr(Tuned, "options_model", CarelessOptions)
+    answer = start(tuned, {"value": [1]})
+    text = "The options could not be checked (TypeError); the log says why."
+    assert (answer.status, answer.json, len(said)) == (400, {"options": [text]}, 1)

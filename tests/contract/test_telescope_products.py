@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.storage import artefacts
 from tests.conftest import Answer, Api, Aws, Clock
 
 FITS = b"SIMPLE  =                    T" + b" " * 2850
@@ -262,6 +263,16 @@ def reserve(api: Api, target: int, name: str = "big.fits", size: int = len(FITS)
 def put_in_bucket(aws: Aws, answer: Answer, content: bytes = FITS) -> None:
     key = answer.json["upload"]["fields"]["key"]
     aws.s3.put_object(Bucket=aws.name("sidereal-artefacts"), Key=key, Body=content)
+
+
+@pytest.mark.parametrize("kind", ["fits_file", ""])
+def test_an_upload_that_vanishes_while_it_is_completed_is_told_as_such(
+    api: Api, aws: Aws, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    answer = reserve(api, api.target(), data_product_type=kind)
+    monkeypatch.setattr(artefacts, "size", lambda _key: 2880)  # another request has moved it since
+    late = api.post(f"{answer.headers['location']}complete/")
+    assert (late.status, list(late.json)) == (409, ["detail"])
 
 
 def test_a_presigned_upload_becomes_a_product_once_it_is_complete(api: Api, aws: Aws) -> None:

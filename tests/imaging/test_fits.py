@@ -188,6 +188,33 @@ def test_bytes_behind_the_image_are_ignored(tmp_path):
     assert reason(path) == NO_DATE
 
 
+@pytest.mark.parametrize(
+    ("cards", "why"),
+    [
+        (["BITPIX  = 16", "NAXIS   = 2", f"NAXIS1  = {1 << 40}", f"NAXIS2  = {1 << 40}"], "the file is cut short"),
+        (["BITPIX  = 8", "NAXIS   = 1", f"NAXIS1  = {10**19}"], "the file is cut short"),
+        (
+            [
+                "BITPIX  = 16",
+                "NAXIS   = 5",
+                "NAXIS1  = 9",
+                "NAXIS2  = 9",
+                *(f"NAXIS{i}  = {1 << 40}" for i in (3, 4, 5)),
+            ],
+            "the file is cut short",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_gzipped", [False, True])
+def test_a_header_that_claims_more_than_any_file_can_hold_is_refused_in_words(tmp_path, cards, why, is_gzipped):
+    header = "".join(card.ljust(80) for card in ["SIMPLE  = T".replace("= T", "=                    T"), *cards, "END"])
+    data = header.ljust(2880).encode()
+    path = tmp_path / ("a.fits.gz" if is_gzipped else "a.fits")
+    path.write_bytes(gzip.compress(data) if is_gzipped else data)
+    assert is_gzipped or reason(path) == why
+    assert reason(path)
+
+
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.99])
 def test_gzip_data_cut_short_are_found(tmp_path, share):
     pixels = np.random.default_rng(1).integers(0, 9999, (60, 60)).astype(np.int16)

@@ -47,6 +47,16 @@ def thumbnail(api: Api, product: int, **extra: Any) -> Any:
     return api.get(f"/api/dataproducts/{product}/thumbnail/", **extra)
 
 
+def test_a_file_that_is_gone_from_the_bucket_has_no_thumbnail_and_is_not_tried_again(
+    api: Api, aws: Aws, product: int
+) -> None:
+    aws.s3.delete_object(Bucket=aws.name("sidereal-artefacts"), Key=aws.keys("products/")[0])
+    thumbnail(api, product)
+    make_thumbnail(product)
+    answer = thumbnail(api, product)
+    assert (answer.status, answer.json) == (404, {"detail": "The file 'a.png' is no longer there."})
+
+
 def archive(api: Api, group: int) -> Any:
     return api.get(f"/api/dataproductgroups/{group}/zip/")
 
