@@ -75,9 +75,12 @@ def describe_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, di
     """Return what the API shows of the options of a pipeline: type, limits, and the default in this deployment."""
     deployed = deployed_options(name, pipeline)
     properties = _properties(pipeline.options_model)
+    defaults = pipeline.options_model()
     shown = {}
     for option, field in pipeline.options_model.model_fields.items():
-        default = deployed[option] if option in deployed else field.get_default(call_default_factory=True)
+        if option not in properties:
+            continue  # its author hides it from the schema
+        default = deployed[option] if option in deployed else getattr(defaults, option)
         shown[option] = {
             "default": json.loads(to_json(default, inf_nan_mode="null")),
             "long_name": field.description or field.title or option,

@@ -3,6 +3,7 @@
 A class that cannot be used is refused and named in the log with the reason; the others are not touched by it.
 """
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -67,6 +68,7 @@ def load_pipelines(configured: Mapping[str, str]) -> Pipelines:
             _require_free_name(name, pipelines)
             pipeline = load_pipeline(path)
             _require_free_short_name(pipeline, pipelines)
+            _require_description(name, pipeline)
         except RefusedPipelineError as error:
             pipelines.refused[name] = str(error)
         else:
@@ -93,12 +95,16 @@ def load_pipeline(path: str) -> type[PipelineProcess]:
     except (Exception, SystemExit) as error:
         text = f"importing '{module_path}' raises {type(error).__name__}: {error}"
         raise RefusedPipelineError(text) from error
-    pipeline = getattr(module, name, None)
+    try:
+        pipeline = getattr(module, name, None)
+    except (Exception, SystemExit) as error:  # a module may have a __getattr__ of its own
+        text = f"looking for '{name}' in '{module_path}' raises {type(error).__name__}: {error}"
+        raise RefusedPipelineError(text) from error
     if pipeline is None:
         raise RefusedPipelineError(f"the module '{module_path}' has no class '{name}'")
     try:
         faults = list(faults_of(pipeline))
-    except Exception as error:  # noqa: BLE001 - attributes of somebody else's class may do anything, too
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - attributes of somebody else's class may do anything, too
         faults = [f"looking at it raises {type(error).__name__}: {error}"]
     if faults:
         raise RefusedPipelineError(f"'{path}' cannot be used: {'; '.join(faults)}")
@@ -127,6 +133,15 @@ def _require_free_short_name(pipeline: type[PipelineProcess], others: Pipelines)
     for name, other in others.items():
         if other.short_name.lower() == pipeline.short_name.lower():
             raise RefusedPipelineError(f"its short_name '{pipeline.short_name}' is that of '{name}', too")
+
+
+def _require_description(name: str, pipeline: type[PipelineProcess]) -> None:
+    """Refuse a pipeline that cannot be described: the list would show none of the others either."""
+    try:
+        json.dumps(describe(name, pipeline), ensure_ascii=False, allow_nan=False).encode()
+    except (Exception, SystemExit) as error:
+        text = f"it cannot be described as JSON: {type(error).__name__}: {error}"
+        raise RefusedPipelineError(text) from error
 
 
 def describe(name: str, pipeline: type[PipelineProcess]) -> dict[str, Any]:

@@ -207,6 +207,10 @@ def _check_options(name: str, pipeline: type[PipelineProcess], given: dict[str, 
         faults = [fault for fault in faults if (fault.loc[1] not in deployed if len(fault.loc) > 1 else given)]
         if faults:
             raise InvalidInputError(faults) from None
+    except Exception as error:  # noqa: BLE001 - a validator of somebody else's may raise anything
+        logger.exception("the options could not be checked", extra={"pipeline": name})
+        text = f"The options could not be checked ({type(error).__name__}); the log says why."
+        raise InvalidInputError.of("options", text) from None
 
 
 def _check_inputs(given: ProcessInput) -> Sequence[int]:

@@ -185,6 +185,54 @@ def test_one_wrong_pipeline_does_not_take_the_others_down(write: Callable[..., s
     assert (list(loaded), list(loaded.refused)) == (["Mine"], ["Bad", "Gone"])
 
 
+def with_option(field: str) -> str:
+    return (
+        f"class Options(PipelineOptions):\n    model_config = {{'arbitrary_types_allowed': True}}\n    a: {field}\n"
+        + (a_class("options_model = Options", name="Odd"))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def __getattr__(name): raise RuntimeError('no')",
+        "def __getattr__(name): raise SystemExit(3)",
+        with_option("Any = object()"),
+        with_option("Any = b'\\xff'"),
+        with_option("str = Field('a', description='\\udc80')"),
+        with_option("str = '\\udc80'"),
+        a_class("flags = {'one': {'default': True, 'long_name': '\\udc80'}}", name="Odd"),
+        a_class("allowed_suffixes = ['.\\udc80']", name="Odd"),
+    ],
+)
+def test_a_class_that_cannot_be_described_is_refused_and_the_others_are_listed(
+    write: Callable[..., str], text: str, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = write(a_class())
+    monkeypatch.setenv("PIPELINES", json.dumps({"Odd": write(text, name="Odd"), "Mine": good}))
+    get_settings.cache_clear()
+    answer = api.get("/api/pipelines/")
+    assert (answer.status, [each["name"] for each in answer.json]) == (200, ["Mine"])
+    assert list(registry.all_pipelines().refused) == ["Odd"]
+
+
+def test_options_that_are_hidden_or_follow_from_others_can_be_listed(
+    write: Callable[..., str], api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+    from pydantic.json_schema import SkipJsonSchema
+    class Options(PipelineOptions):
+        a: int = 3
+        b: int = Field(default_factory=lambda data: 2 * data['a'])
+        c: SkipJsonSchema[int] = 4
+    """
+    path = write(dedent(text) + a_class("options_model = Options"))
+    monkeypatch.setenv("PIPELINES", json.dumps({"Mine": path}))
+    get_settings.cache_clear()
+    (listed,) = api.get("/api/pipelines/").json
+    assert {name: about["default"] for name, about in listed["options"].items()} == {"a": 3, "b": 6}
+
+
 def test_names_that_differ_by_case_only_and_short_names_of_others_are_refused(write: Callable[..., str]) -> None:
     path = write(a_class() + a_class("short_name = 'MINE'", name="Second") + a_class("short_name = 'b'", name="Third"))
     module = path.partition(".")[0]
