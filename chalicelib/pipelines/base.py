@@ -12,6 +12,9 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+FIRST_MJD, LAST_MJD = -100_000, 200_000
+"""1585 to 2406: a point outside cannot be kept; it most likely has a Julian date without its `M`."""
+
 
 class AsyncError(Exception):
     """Raised by a pipeline that knows why it cannot go on; the text becomes the failure message and is not retried."""

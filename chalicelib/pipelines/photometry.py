@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from chalicelib.pipelines.base import (
+    FIRST_MJD,
+    LAST_MJD,
     AsyncError,
     InputFile,
     InputGoneError,
@@ -18,6 +20,7 @@ from chalicelib.pipelines.base import (
     PipelineOutput,
     PipelineProcess,
 )
+from chalicelib.pipelines.left_out import GONE, MIN_FRAMES, NO_TIME, WRONG_SIZE, WRONG_SUFFIX, shorten
 from chalicelib.pipelines.photometry_options import PhotometryOptions
 from chalicelib.pipelines.sequence import FrameSequence, SequenceFrame, key_files
 
@@ -25,13 +28,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from chalicelib.imaging.fits import FrameHeader
     from chalicelib.imaging.register import Transform
     from chalicelib.lightcurves.study import Study
     from chalicelib.pipelines.photometry_results import Results
-
-_MESSAGE_LENGTH = 255
-_MIN_FRAMES = 2
-_GONE = "it has been deleted meanwhile"
 
 _SEQUENCE_FILE = "sequence.json"
 _TABLE_FILE = "measured.npz"
@@ -128,13 +128,17 @@ class PhotometryPipeline(PipelineProcess):
             if self.allows(file.name):
                 try:
                     header = read_frame_header(file.path, file.name)
-                    self._sequence.frames.append(SequenceFrame.of_header(key, header))
+                    reason = _reason_of_time(header)
+                    if reason is None:
+                        self._sequence.frames.append(SequenceFrame.of_header(key, header))
+                    else:
+                        self._leave_out(file.name, reason)
                 except FrameError as error:
                     self._leave_out(file.name, error.reason)
                 except InputGoneError:
-                    self._leave_out(file.name, _GONE)
+                    self._leave_out(file.name, GONE)
             else:
-                self._leave_out(file.name, "its name does not end in an allowed suffix")
+                self._leave_out(file.name, WRONG_SUFFIX)
             # Fetching many large files takes long: report, so that a cancelled run stops here too.
             self.progress(len(self._sequence.seen), 2 * count)
             if len(self._sequence.seen) < count and self.is_time_short():
@@ -155,7 +159,7 @@ class PhotometryPipeline(PipelineProcess):
         else:
             chosen = next((name for name in filters if name.casefold() == wanted.strip().casefold()), "")
             if not chosen:
-                raise AsyncError(_shorten(f"No frame was taken through filter '{wanted}'; there are: {shown}"))
+                raise AsyncError(shorten(f"No frame was taken through filter '{wanted}'; there are: {shown}"))
         if len(filters) > 1:
             self.log(f"The frames were taken through {len(filters)} filters: {shown}")
             self.log(f"Measuring {_filter_words(chosen)}; the option filter chooses another one")
@@ -169,7 +173,7 @@ class PhotometryPipeline(PipelineProcess):
         usual = self._sequence.usual_size()
         self._keep(
             lambda frame: frame.size == usual,
-            lambda frame: "its size differs: {} x {} from the usual {} x {} pixels".format(*frame.size, *usual),
+            lambda frame: f"{WRONG_SIZE}: {'{} x {} from the usual {} x {} pixels'.format(*frame.size, *usual)}",
         )
 
     def _keep(self, is_kept: Callable[[SequenceFrame], bool], reason: Callable[[SequenceFrame], str]) -> None:
@@ -213,7 +217,7 @@ class PhotometryPipeline(PipelineProcess):
             self._leave_out(name, error.reason)
             return
         except InputGoneError:
-            self._leave_out(name, _GONE)
+            self._leave_out(name, GONE)
             return
         if header.planes > 1:
             self.log(f"Using the first of {header.planes} planes of '{name}'")
@@ -221,7 +225,7 @@ class PhotometryPipeline(PipelineProcess):
             try:
                 self._study = self._begin_study(frame.key, pixels, header.keywords)
             except FieldError as error:
-                raise AsyncError(_shorten(str(error))) from None
+                raise AsyncError(shorten(str(error))) from None
             if self._study is None:
                 self._leave_out(name, "fewer than two stars can be seen in it")
                 return
@@ -316,7 +320,7 @@ class PhotometryPipeline(PipelineProcess):
         try:
             curve = make_light_curve(self._table, self._study.field.rings, self._study.camera, choices)
         except NoLightCurveError as error:
-            raise AsyncError(_shorten(str(error))) from None
+            raise AsyncError(shorten(str(error))) from None
         for name, reason in curve.dropped:
             self._leave_out(name, reason)
         results = Results(self._folder, self.target, self._sequence.frames[0].filter, self._study, self._table, curve)
@@ -385,16 +389,23 @@ class PhotometryPipeline(PipelineProcess):
         self.log(f"Left out '{name}': {reason}")
 
     def _require_frames(self, count: int) -> None:
-        if count >= _MIN_FRAMES:
+        if count >= MIN_FRAMES:
             return
         reasons = "; ".join(f"'{name}': {reason}" for name, reason in self._sequence.left_out)
         text = f"A light curve needs at least two frames that can be used, this one has {count}"
-        raise AsyncError(_shorten(f"{text}: {reasons}" if reasons else text))
+        raise AsyncError(shorten(f"{text}: {reasons}" if reasons else text))
+
+
+def _reason_of_time(header: FrameHeader) -> str | None:
+    """Return why no point of a light curve can be made of a frame of this time, or None if one can."""
+    from chalicelib.lightcurves.times import exposure_of, mjd_of_middle
+
+    if not header.has_time:
+        return NO_TIME
+    if not FIRST_MJD <= mjd_of_middle(header.time, exposure_of(header.keywords) or 0.0) <= LAST_MJD:
+        return f"its date, {header.time:%Y-%m-%d}, is too far off"
+    return None
 
 
 def _filter_words(name: str) -> str:
     return f"filter '{name}'" if name else "a filter that the header does not name"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MESSAGE_LENGTH else text[: _MESSAGE_LENGTH - 1] + "…"

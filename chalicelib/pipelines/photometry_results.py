@@ -59,6 +59,8 @@ class Results:
         mjd_utc = np.array(table.mjd_utc)[rows]
         is_placed = target.ra is not None and target.dec is not None
         bjd_tdb = to_bjd_tdb(mjd_utc, float(target.ra or 0), float(target.dec or 0), study.site) if is_placed else None
+        if bjd_tdb is not None and not np.isfinite(bjd_tdb).all():
+            bjd_tdb = None
         places = table.column("xy")[rows, 0]
         self._points = report.Points(
             [table.names[row] for row in rows],
@@ -193,7 +195,9 @@ class Results:
 
     def _describe_times(self) -> str:
         if self._points.bjd_tdb is None:
-            return "Times are mid-exposure, MJD UTC; the target has no RA and Dec, so there is no BJD_TDB"
+            is_placed = self._target.ra is not None and self._target.dec is not None
+            reason = "as it cannot be computed" if is_placed else "as the target has no RA and Dec"
+            return f"Times are mid-exposure, MJD UTC; there is no BJD_TDB, {reason}"
         site = self._study.site
         place = (
             "seen from the middle of the Earth, as the headers name no site: good to 0.02 s"

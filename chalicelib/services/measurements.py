@@ -9,15 +9,12 @@ from typing import Any
 
 from chalicelib.models.processes import Process
 from chalicelib.models.reduced_data import PHOTOMETRY, Point, Text
-from chalicelib.pipelines.base import AsyncError, PipelineOutput
+from chalicelib.pipelines.base import FIRST_MJD, LAST_MJD, AsyncError, PipelineOutput
 from chalicelib.storage import data_products
 from chalicelib.storage.reduced_data import MAX_DATUM_BYTES, MAX_TEXT_BYTES
 
 MAX_POINTS = 10_000
 """Of one run; it has at most 2,000 inputs."""
-
-FIRST_MJD, LAST_MJD = -100_000, 200_000
-"""1585 to 2406: what lies outside is most likely a Julian date without its `M`."""
 
 _FORM = "(MJD, magnitude, error, input file name)"
 

@@ -479,6 +479,42 @@ def test_a_header_without_exposure_time_gives_the_start_and_a_line_in_the_log(me
     assert "The header of '0.fits' gives no exposure time: its start stands for its middle" in run.reporter.lines
 
 
+def test_a_frame_whose_date_no_measurement_can_have_is_left_out_and_named(measure, sinusoid, tmp_path):
+    dates = {"last.fits": "9999-12-31T23:59:59", "old.fits": "1585-01-30T12:00:00"}
+    odd = [rewrite(sinusoid[0], tmp_path / name, {"DATE-OBS": date}) for name, date in dates.items()]
+    run = measure([*odd, *sinusoid[1:4]])
+    assert left_out(run) == {name: f"its date, {date[:10]}, is too far off" for name, date in dates.items()}
+    assert len(run.points) == 3
+
+
+def test_an_absurd_exposure_time_is_as_if_it_were_not_given(measure, sinusoid, tmp_path):
+    frames = [
+        rewrite(path, tmp_path / f"{value:g}.fits", {"EXPTIME": value})
+        for path, value in zip(sinusoid, (1e12, 1e300), strict=False)
+    ]
+    run = measure([*frames, *sinusoid[2:4]])
+    assert run.points[0][0] == pytest.approx(START_MJD, abs=1e-7)
+    assert len(run.points) == 4
+    assert [line for line in run.reporter.lines if "gives no exposure time" in line] == [
+        f"The header of '{name}' gives no exposure time: its start stands for its middle"
+        for name in ("1e+12.fits", "1e+300.fits")
+    ]
+
+
+def test_an_absurd_site_costs_nothing_but_the_height(run_whole, sinusoid, tmp_path):
+    odd = {"LATITUDE": 31.68, "LONGITUD": -110.88, "HEIGHT": 1e300}
+    run = run_whole([rewrite(path, tmp_path / path.name, odd) for path in sinusoid[:3]])
+    assert all(abs(point[4]["bjd_tdb"] - point[0] - 2400000.5) < 0.01 for point in run.points)
+
+
+def test_without_a_finite_barycentric_time_the_clock_is_that_of_the_earth(run_whole, sinusoid, monkeypatch):
+    results = "chalicelib.pipelines.photometry_results.to_bjd_tdb"
+    monkeypatch.setattr(results, lambda mjd, *_: np.full_like(mjd, np.nan))
+    run = run_whole(sinusoid[:3])
+    assert not any("bjd_tdb" in point[4] for point in run.points)
+    assert "Times are mid-exposure, MJD UTC; there is no BJD_TDB, as it cannot be computed" in run.reporter.lines
+
+
 def test_bad_pixels_on_the_target_cost_its_frame_only(measure, sinusoid, tmp_path):
     def spoil(pixels):
         pixels[60:110, 60:110] = np.nan
