@@ -160,9 +160,9 @@ class TimelapsePipeline(PipelineProcess):
                 self._hand_over({})
         self._sequence.sort()
         self._keep_usual_size()
-        filters = self._sequence.describe_filters()
-        if filters is not None:
-            self.log(filters)
+        for line in (self._sequence.describe_dates(), self._sequence.describe_filters()):
+            if line is not None:
+                self.log(line)
 
     def _keep_usual_size(self) -> None:
         if not self._sequence.frames:
@@ -209,7 +209,9 @@ class TimelapsePipeline(PipelineProcess):
         from chalicelib.imaging.view import View
 
         crop_scale = self.options.crop_scale if self._flags["crop"] else 1
-        view = View.of_frames(*size, self.options.size, crop_scale)
+        # films in mp4 and webm have even sides, and none is to be longer than asked for
+        size_px = self.options.size if self.options.format == "gif" else self.options.size // 2 * 2
+        view = View.of_frames(*size, size_px, crop_scale)
         renderer = FrameRenderer(view, clean_cosmics=self._flags["clean_cosmics"])
         if self._flags["align"]:
             renderer.aligner = _restore_aligner(look, size) if look else self._choose_reference()

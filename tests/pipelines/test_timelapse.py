@@ -126,6 +126,15 @@ def test_the_film_has_the_rate_and_size_of_the_options(run, night):
         assert (film.info["duration"], film.size) == (250, (16, 10))
 
 
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_a_film_with_even_sides_is_no_longer_than_asked_for(run, night, kind):
+    import av
+
+    (output,), _ = run(night(2), options={"format": kind, "size": 17})
+    with av.open(str(output.path)) as film:
+        assert (film.streams.video[0].width, film.streams.video[0].height) == (16, 10)
+
+
 @pytest.mark.parametrize(("scale", "size"), [(0.5, (10, 6)), (0.25, (4, 2)), (1, (20, 12))])
 def test_crop_keeps_the_central_part(run, night, scale, size):
     (output,), _ = run(night(2), options={"crop_scale": scale}, crop=True)
