@@ -81,7 +81,9 @@ class Annotator:
         self._line = max(1, round(self._font_px / 10))
         self._fixed: tuple[SkyView | None, _Marks] | None = None
 
-    def draw(self, indices: npt.NDArray[np.uint8], time: datetime, sky: SkyView | None) -> None:
+    def draw(
+        self, indices: npt.NDArray[np.uint8], time: datetime, sky: SkyView | None, *, has_time: bool = True
+    ) -> None:
         """Draw on a frame, in place.
 
         Parameters
@@ -92,10 +94,12 @@ class Annotator:
             When it was taken, UTC.
         sky : SkyView, optional
             How it shows the sky; without it there is neither a scale bar nor an arrow.
+        has_time : bool, optional
+            Whether the time of day is known; the date stands alone otherwise.
         """
         if self._fixed is None or self._fixed[0] != sky:
             self._fixed = sky, self._fixed_marks(sky)
-        for marks in (self._fixed[1], self._time_marks(time)):
+        for marks in (self._fixed[1], self._time_marks(self._time_text(time, has_time))):
             indices[marks.rows, marks.columns] = marks.inks
 
     def _fixed_marks(self, sky: SkyView | None) -> "_Marks":
@@ -111,18 +115,20 @@ class Annotator:
         layer.text(self._margin, self._margin, name)
         return layer.marks(self._first_ink)
 
-    def _time_marks(self, time: datetime) -> "_Marks":
+    def _time_marks(self, text: str) -> "_Marks":
         # A strip as high as the line: this is drawn for every frame.
         height = min(self._font_px + 2 * self._margin, self._height)
         layer = self._layer(self._width, height)
-        layer.text(self._margin, self._margin, self._time_text(time))
+        layer.text(self._margin, self._margin, text)
         return layer.marks(self._first_ink, self._height - height)
 
     def _layer(self, width: int, height: int) -> "_Layer":
         return _Layer(width, height, self._font, self._line, self._halo)
 
-    def _time_text(self, time: datetime) -> str:
-        texts = (f"{time:%Y-%m-%d %H:%M:%S} UTC", f"{time:%H:%M:%S} UTC", f"{time:%H:%M:%S}")
+    def _time_text(self, time: datetime, has_time: bool) -> str:
+        texts = [f"{time:%Y-%m-%d %H:%M:%S} UTC", f"{time:%H:%M:%S} UTC", f"{time:%H:%M:%S}"]
+        if not has_time:
+            texts = [f"{time:%Y-%m-%d}"]
         room = self._width - 2 * self._margin
         return next((text for text in texts if self._font.getlength(text) <= room), "")
 
@@ -134,7 +140,7 @@ class Annotator:
         length, label = fitting[-1]
         label_width = layer.text_width(label)
         # The time, which has the same width in every frame, is in the other corner.
-        time_width = layer.text_width(self._time_text(datetime(2000, 1, 1, tzinfo=UTC)))
+        time_width = layer.text_width(self._time_text(datetime(2000, 1, 1, tzinfo=UTC), True))
         room = self._width - 4 * self._margin - time_width
         bottom = self._height - self._margin - (0 if max(length, label_width) <= room else 1.5 * self._font_px)
         middle = self._width - self._margin - max(length, label_width) / 2

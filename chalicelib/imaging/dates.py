@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 TIME_KEYWORDS = ("TIME-OBS", "UT-OBS", "UTC-OBS", "UTSTART", "UT-START", "UT", "UTC")
@@ -20,7 +21,23 @@ _MOMENT = re.compile(rf"(?:{_ISO_DATE}|{_OLD_DATE})(?:(?:T|\s+){_TIME}\s*{_ZONE}
 _TIME_OF_DAY = re.compile(rf"{_TIME}\s*{_ZONE}?", re.IGNORECASE)
 
 
-def find_observation_time(keywords: Mapping[str, object]) -> datetime | None:
+@dataclass(frozen=True)
+class ObservationTime:
+    """When an observation began.
+
+    Parameters
+    ----------
+    start : datetime
+        Aware, UTC; midnight if only the date is known.
+    has_time : bool
+        Whether the header gives the time of day, and not the date alone.
+    """
+
+    start: datetime
+    has_time: bool
+
+
+def find_observation_time(keywords: Mapping[str, object]) -> ObservationTime | None:
     """Return when the observation began, or None if the header does not say.
 
     Parameters
@@ -30,8 +47,8 @@ def find_observation_time(keywords: Mapping[str, object]) -> datetime | None:
 
     Returns
     -------
-    datetime or None
-        Aware, UTC. A time without a zone is UTC, as the FITS standard has it; a date without any time is midnight.
+    ObservationTime or None
+        A time without a zone is UTC, as the FITS standard has it.
     """
     text = _text(keywords.get("DATE-OBS"))
     moment = _MOMENT.fullmatch(text)
@@ -41,7 +58,7 @@ def find_observation_time(keywords: Mapping[str, object]) -> datetime | None:
     if midnight is None:
         return None
     if moment["hour"] is not None:
-        return _add_time(midnight, moment)
+        return _with_time(_add_time(midnight, moment))
     for keyword in TIME_KEYWORDS:
         time_text = _text(keywords.get(keyword))
         whole = _MOMENT.fullmatch(time_text)
@@ -53,8 +70,12 @@ def find_observation_time(keywords: Mapping[str, object]) -> datetime | None:
             time_of_day = _TIME_OF_DAY.fullmatch(time_text)
             found = time_of_day and _add_time(midnight, time_of_day)
         if found:
-            return found
-    return midnight
+            return _with_time(found)
+    return ObservationTime(midnight, has_time=False)
+
+
+def _with_time(start: datetime | None) -> ObservationTime | None:
+    return None if start is None else ObservationTime(start, has_time=True)
 
 
 def _text(value: object) -> str:

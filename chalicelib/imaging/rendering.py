@@ -114,7 +114,7 @@ class FrameRenderer:
                 small -= _median(small)
         indices = apply_stretch(small, stretch)
         if self.annotator is not None:
-            self.annotator.draw(indices, header.time, self._sky_view(header))
+            self.annotator.draw(indices, header.time, self._sky_view(header), has_time=header.has_time)
         return indices, remarks
 
     def sample_sky(self, path: Path, header: FrameHeader) -> npt.NDArray[np.float32]:

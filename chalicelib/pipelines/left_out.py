@@ -8,6 +8,7 @@ MIN_FRAMES = 2
 WRONG_SUFFIX = "its name does not end in an allowed suffix"
 WRONG_SIZE = "its size differs"
 GONE = "it has been deleted meanwhile"
+NO_TIME = "its header gives the date only, no time"
 _UNALIGNED = "it cannot be aligned"
 
 
@@ -37,7 +38,7 @@ def too_few_frames_message(
         return _fit(lambda shown: f"Error in file '{shown}': {reason}", name)
     what = "frames can be aligned" if kinds == {_UNALIGNED} else "usable frames"
     text = f"Fewer than two {what} ({usable} of {usable + len(left_out)}): "
-    return _shorten(text + "; ".join(f"'{name}': {reason}" for name, reason in left_out), MESSAGE_LENGTH)
+    return shorten(text + "; ".join(f"'{name}': {reason}" for name, reason in left_out))
 
 
 def _fit(message: Callable[[str], str], name: str) -> str:
@@ -50,5 +51,6 @@ def _fit(message: Callable[[str], str], name: str) -> str:
     return message(f"{name[: keep - keep // 2]}…{name[-(keep // 2) :]}")
 
 
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def shorten(text: str) -> str:
+    """Cut a message to 255 characters."""
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"

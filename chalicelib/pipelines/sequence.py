@@ -1,4 +1,4 @@
-"""The frames of a timelapse in their order, and what a run hands over of them."""
+"""The frames of a run in their order, and what a run hands over of them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ Key = tuple[str, int]
 """A file by its name, and by how many files of that name come before it: a run cannot tell them apart otherwise."""
 
 
+_FILTER_KEYWORDS = ("FILTER", "FILTERS", "FILTER1")
+_MOST_NAMES = 5
+
+
 @dataclass(frozen=True)
 class SequenceFrame:
     """What has to be known of a frame to put it in its place.
@@ -29,21 +33,26 @@ class SequenceFrame:
         Its file.
     time : datetime
         Start of the observation, UTC.
+    has_time : bool
+        Whether the header gives the time of day; `time` is midnight otherwise.
     size : (int, int)
         Width and height in pixels.
     filter : str
-        `FILTER` of its header, or ``""``.
+        The first of `FILTER`, `FILTERS` and `FILTER1` of its header that holds text, or ``""``.
     """
 
     key: Key
     time: datetime
+    has_time: bool
     size: tuple[int, int]
     filter: str
 
     @classmethod
     def of_header(cls, key: Key, header: FrameHeader) -> SequenceFrame:
         """Take from a header what is needed."""
-        return cls(key, header.time, header.size, str(header.keywords.get("FILTER", "")).strip())
+        texts = (header.keywords.get(keyword) for keyword in _FILTER_KEYWORDS)
+        names = (text.strip() for text in texts if isinstance(text, str))
+        return cls(key, header.time, header.has_time, header.size, next(filter(None, names), ""))
 
 
 @dataclass
@@ -76,6 +85,14 @@ class FrameSequence:
         """Return the size that most frames have; of those equally common the one that comes first."""
         return Counter(frame.size for frame in self.frames).most_common(1)[0][0]
 
+    def describe_dates(self) -> str | None:
+        """Name the frames of which only the date is known, or return None if there are none."""
+        names = [f"'{frame.key[0]}'" for frame in self.frames if not frame.has_time]
+        if not names:
+            return None
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        return f"The header gives the date only, no time; taken as midnight UTC: {', '.join(names[:_MOST_NAMES])}{more}"
+
     def describe_filters(self) -> str | None:
         """Say how many frames were taken through each filter, or None if it was the same one for all that tell."""
         counts = Counter(frame.filter for frame in self.frames)
@@ -89,7 +106,9 @@ class FrameSequence:
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        frames = [(*frame.key, frame.time.isoformat(), *frame.size, frame.filter) for frame in self.frames]
+        frames = [
+            (*frame.key, frame.time.isoformat(), frame.has_time, *frame.size, frame.filter) for frame in self.frames
+        ]
         kept = {"frames": frames, "left_out": self.left_out, "seen": sorted(self.seen), "sorted": self.is_sorted}
         path.write_text(json.dumps(kept), "utf-8")
 
@@ -99,8 +118,8 @@ class FrameSequence:
         kept = json.loads(path.read_text("utf-8"))
         return cls(
             [
-                SequenceFrame((name, number), datetime.fromisoformat(time), (width, height), shown)
-                for name, number, time, width, height, shown in kept["frames"]
+                SequenceFrame((name, number), datetime.fromisoformat(time), has_time, (width, height), shown)
+                for name, number, time, has_time, width, height, shown in kept["frames"]
             ],
             [(name, reason) for name, reason in kept["left_out"]],
             {(name, number) for name, number in kept["seen"]},

@@ -54,6 +54,16 @@ def test_white_letters_stand_on_black():
         assert (frame[row - 4 : row + 5, column - 4 : column + 5] == FIRST).any()
 
 
+def test_where_the_time_is_not_known_the_date_stands_alone():
+    frames = [np.zeros((400, 500), dtype=np.uint8) for _ in range(3)]
+    annotator = Annotator(500, 400, FIRST, "M 42")
+    for frame, hour, has_time in zip(frames, (0, 5, 0), (False, False, True), strict=True):
+        annotator.draw(frame, TIME.replace(hour=hour), None, has_time=has_time)
+    assert frames[0][-30:].any()
+    assert (frames[0] == frames[1]).all()
+    assert box(frames[0][-30:])[3] < box(frames[2][-30:])[3] / 1.5
+
+
 def test_name_on_top_time_below_and_nothing_else_without_coordinates():
     frame = draw()
     assert frame[:30, :120].any()

@@ -24,28 +24,29 @@ from chalicelib.imaging.dates import find_observation_time
     ],
 )
 def test_every_form_of_date_obs_becomes_utc(text, expected):
-    assert find_observation_time({"DATE-OBS": text}) == expected
+    found = find_observation_time({"DATE-OBS": text})
+    assert (found.start, found.has_time) == (expected, ":" in text)
 
 
 @pytest.mark.parametrize("keyword", ["TIME-OBS", "UT", "UT-OBS", "UTSTART", "UTC-OBS", "UT-START"])
 def test_a_date_alone_takes_the_time_from_another_keyword(keyword):
     found = find_observation_time({"DATE-OBS": "2018-10-18", keyword: "3:22:28.367"})
-    assert found == datetime(2018, 10, 18, 3, 22, 28, 367000, tzinfo=UTC)
+    assert found.start == datetime(2018, 10, 18, 3, 22, 28, 367000, tzinfo=UTC)
 
 
 def test_an_old_date_takes_the_time_from_another_keyword_too():
     found = find_observation_time({"DATE-OBS": "18/10/98", "UT": "03:22:28"})
-    assert found == datetime(1998, 10, 18, 3, 22, 28, tzinfo=UTC)
+    assert found.start == datetime(1998, 10, 18, 3, 22, 28, tzinfo=UTC)
 
 
 def test_a_time_keyword_that_holds_date_and_time_counts_as_a_whole():
     found = find_observation_time({"DATE-OBS": "2017-12-19", "UT-OBS": "2017-12-20T01:36:12-0000"})
-    assert found == datetime(2017, 12, 20, 1, 36, 12, tzinfo=UTC)
+    assert found.start == datetime(2017, 12, 20, 1, 36, 12, tzinfo=UTC)
 
 
 def test_a_time_in_date_obs_wins_over_other_keywords():
     found = find_observation_time({"DATE-OBS": "2018-10-18T03:00:00", "UT-OBS": "05:00:00"})
-    assert found == datetime(2018, 10, 18, 3, tzinfo=UTC)
+    assert found.start == datetime(2018, 10, 18, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,13 @@ def test_a_time_without_a_date_gives_none():
 
 
 def test_an_unreadable_time_of_day_leaves_the_date():
-    assert find_observation_time({"DATE-OBS": "2018-10-18", "UT": "soon"}) == datetime(2018, 10, 18, tzinfo=UTC)
+    found = find_observation_time({"DATE-OBS": "2018-10-18", "UT": "soon"})
+    assert (found.start, found.has_time) == (datetime(2018, 10, 18, tzinfo=UTC), False)
+
+
+def test_a_time_of_midnight_is_a_time():
+    assert find_observation_time({"DATE-OBS": "2018-10-18T00:00:00"}).has_time
+    assert find_observation_time({"DATE-OBS": "2018-10-18", "UT": "00:00:00"}).has_time
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T24:00:00"])

@@ -124,6 +124,15 @@ def test_the_time_of_the_image_wins_over_that_of_the_primary(tmp_path):
     assert read_frame_header(write_hdus(tmp_path / "a.fits", *hdus)).time == TIME
 
 
+def test_a_date_alone_gives_way_to_the_time_of_another_hdu(tmp_path):
+    hdus = [(None, {"DATE-OBS": DATE}), (star_pixels(), {"EXTNAME": "SCI", "DATE-OBS": DATE[:10]})]
+    header = read_frame_header(write_hdus(tmp_path / "a.fits", *hdus))
+    assert (header.time, header.has_time) == (TIME, True)
+    hdus[0][1].clear()
+    header = read_frame_header(write_hdus(tmp_path / "b.fits", *hdus))
+    assert (header.time, header.has_time) == (TIME.replace(hour=0, minute=0), False)
+
+
 @pytest.mark.parametrize("position", [0, 2])
 def test_the_time_may_stand_in_another_hdu(tmp_path, position):
     hdus = [(None, {}), (star_pixels(), {"EXTNAME": "SCI"}), (star_pixels(), {"EXTNAME": "BPM"})]

@@ -191,6 +191,16 @@ def test_the_size_that_most_frames_have_wins(run, night, tmp_path):
     assert text in reporter.lines
 
 
+def test_frames_with_a_date_and_no_time_stay_in_the_film_and_are_named_in_one_line(run, night, tmp_path):
+    odd = [write_frame(tmp_path / f"{i}.fits", star_pixels(), "2026-01-10") for i in range(7)]
+    (output,), reporter = run([*odd, *night(2)])
+    assert output.data == {"frames": 9}
+    assert [line for line in reporter.lines if "date only" in line] == [
+        "The header gives the date only, no time; taken as midnight UTC: "
+        "'0.fits', '1.fits', '2.fits', '3.fits', '4.fits' and 2 more"
+    ]
+
+
 def test_a_blank_frame_stays_in_the_film_and_is_named(run, night, tmp_path):
     blank = write_frame(tmp_path / "blank.fits", np.full((12, 20), np.nan, dtype=np.float32))
     (output,), reporter = run([blank, *night(2)])

@@ -226,9 +226,9 @@ def test_the_scale_bar_follows_crop_and_size(make_film, frames, crop, size):
     seen = []
     original = Annotator.draw
 
-    def watch(self, indices, time, sky):
+    def watch(self, indices, time, sky, **more):
         seen.append((time, sky))
-        original(self, indices, time, sky)
+        original(self, indices, time, sky, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Annotator, "draw", watch)
