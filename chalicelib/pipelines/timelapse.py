@@ -90,7 +90,7 @@ class TimelapsePipeline(PipelineProcess):
         Raises
         ------
         AsyncError
-            If fewer than two frames can be used.
+            If fewer than two frames can be used, or nothing can be seen in any.
         HandOver
             If the time gets short.
         """
@@ -119,6 +119,7 @@ class TimelapsePipeline(PipelineProcess):
         writer = open_film(film, self.options.format, self.options.fps, self._palette())
         with writer, FrameSpool(self._folder / _SPOOL_FILE) as spool:
             done = int(state.get("done", 0))
+            self._blank = int(state.get("blank", 0))
             for indices in self._rendered_before(renderer, state):
                 writer.add(indices)
                 spool.add(indices)
@@ -132,8 +133,11 @@ class TimelapsePipeline(PipelineProcess):
                 self.progress(number, len(frames))
                 if number < len(frames) and self.is_time_short():
                     spool.flush()
-                    self._hand_over({"done": number, "frames": writer.frames, "look": _keep_look(renderer)}, spool.path)
+                    counts = {"done": number, "frames": writer.frames, "blank": self._blank}
+                    self._hand_over({**counts, "look": _keep_look(renderer)}, spool.path)
         self._require_frames(writer.frames)
+        if self._blank == writer.frames:
+            raise AsyncError("Every frame is blank")
         self.log("Finished")
         return [PipelineOutput(film, DataProduct, "timelapse", {"frames": writer.frames})]
 
@@ -268,6 +272,7 @@ class TimelapsePipeline(PipelineProcess):
     def _render(self, renderer: FrameRenderer, frame: SequenceFrame) -> Any:
         """Return a frame of the film, or None if it was left out."""
         from chalicelib.imaging.headers import FrameError
+        from chalicelib.imaging.rendering import IS_BLANK
 
         name = frame.key[0]
         try:
@@ -281,6 +286,7 @@ class TimelapsePipeline(PipelineProcess):
             return None
         if header.planes > 1:
             self.log(f"Using the first of {header.planes} planes of '{name}'")
+        self._blank += IS_BLANK in remarks
         for remark in remarks:
             self.log(f"Frame '{name}' {remark}")
         return indices

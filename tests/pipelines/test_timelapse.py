@@ -208,6 +208,16 @@ def test_a_blank_frame_stays_in_the_film_and_is_named(run, night, tmp_path):
     assert "Frame 'blank.fits' is blank" in reporter.lines
 
 
+@pytest.mark.parametrize("flags", [(), ("crop", "normalise_background", "annotate")])
+@pytest.mark.parametrize("values", [(np.nan, np.nan), (7, 7), (7, 900), (np.inf, -np.inf), (0, np.nan)])
+def test_a_film_in_which_nothing_can_be_seen_is_refused(run, tmp_path, values, flags):
+    frames = [
+        write_frame(tmp_path / f"{i}.fits", np.full((12, 20), value, dtype=np.float32))
+        for i, value in enumerate(values)
+    ]
+    assert failure(run, frames, **dict.fromkeys(flags, True)) == "Every frame is blank"
+
+
 def test_of_a_cube_the_first_plane_is_used_and_the_log_says_so(run, night, tmp_path):
     cube = np.stack([star_pixels(x=9), star_pixels(x=1), star_pixels(x=1)])
     (output,), reporter = run([write_frame(tmp_path / "cube.fits", cube, "2026-01-09T00:00:00"), *night(1)])

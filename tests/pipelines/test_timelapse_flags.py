@@ -286,8 +286,9 @@ def test_flags_work_in_any_combination(make_film, frames, flags):
 
 def test_constant_frames_pass_through_every_flag_but_align(make_film, tmp_path):
     files = [write_frame(tmp_path / f"{i}.fits", np.full((60, 80), 7, dtype=np.int16)) for i in range(2)]
+    files.append(write_frame(tmp_path / "good.fits", np.arange(4800, dtype=np.int16).reshape(60, 80)))
     path, reporter = make_film(files, **{**EVERY_FLAG, "align": False})
-    assert len(read_film(path)) == 2
+    assert len(read_film(path)) == 3
     assert [line for line in reporter.lines if line.startswith("Frame")] == [
         "Frame '0.fits' is blank",
         "Frame '1.fits' is blank",

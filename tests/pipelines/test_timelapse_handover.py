@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chalicelib.pipelines.base import AsyncError, HandOver
 from local.frames import make_frames
-from tests.factories_frames import RecordingReporter, read_film
+from tests.factories_frames import RecordingReporter, read_film, star_pixels, write_frame
 
 COUNT = 6
 FLAGS = {
@@ -149,6 +150,17 @@ def test_what_earlier_runs_left_out_counts_in_the_failure(make_film, frames, tmp
     with pytest.raises(AsyncError) as caught:
         make_film([*odd, frames[0]], checkpoint=kept)
     assert str(caught.value).startswith("Fewer than two usable frames (1 of 4): '0.fits': not a FITS file; ")
+
+
+@pytest.mark.parametrize("position", [None, 0, 3])
+def test_whether_every_frame_is_blank_is_remembered_from_run_to_run(make_in_runs, tmp_path, position):
+    files = [write_frame(tmp_path / f"{i}.fits", np.full((12, 20), 7, dtype=np.int16)) for i in range(4)]
+    if position is not None:
+        write_frame(files[position], star_pixels())
+        assert make_in_runs(files, 6, {}, {})[2] == 2
+    else:
+        with pytest.raises(AsyncError, match="Every frame is blank"):
+            make_in_runs(files, 6, {}, {})
 
 
 def test_the_last_frame_is_never_handed_over(make_film, frames):
