@@ -53,13 +53,17 @@ class PhotometryOptions(PipelineOptions):
     )
     shortest_period: float | None = Field(
         None,
-        gt=0,
+        ge=0.001,
         le=100_000,
         title="shortest period",
-        description="Shortest period that the flag `period` tries, hours",
+        description="Shortest period that the flag `period` tries, hours; not below twice the distance of the frames",
     )
     longest_period: float | None = Field(
-        None, gt=0, le=100_000, title="longest period", description="Longest period that the flag `period` tries, hours"
+        None,
+        ge=0.001,
+        le=100_000,
+        title="longest period",
+        description="Longest period that the flag `period` tries, hours",
     )
 
     @field_validator("y")

@@ -66,6 +66,9 @@ def test_periods_are_in_order():
         {"saturation": -1},
         {"filter": ""},
         {"shortest_period": 0},
+        {"shortest_period": 1e-300},
+        {"shortest_period": 1e300},
+        {"longest_period": 1e-6},
         {"apperture": 4},
     ],
 )
