@@ -310,8 +310,8 @@ class PipelineProcess:
     def hand_over(self, state: Mapping[str, Any], files: Sequence[Path] = ()) -> NoReturn:
         """End this run; another one begins with what is given here in its `checkpoint`.
 
-        Each run must come further than the one before: one that hands over just what it was given fails, and so does
-        the fiftieth.
+        Each run must come further than the one before: one that hands over just what it was given fails. A process is
+        handed over 50 times; the run that would do it once more fails.
 
         Parameters
         ----------

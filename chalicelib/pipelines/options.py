@@ -1,18 +1,21 @@
 """The options of a run: what its caller gave, else what the deployment sets, else the pipeline's own defaults.
 
-`TIMELAPSE_FPS` is the setting of the option `fps` of the pipeline `Timelapse`.
+`TIMELAPSE_FPS` is the environment variable of the option `fps` of the pipeline `Timelapse`.
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from chalicelib.pipelines.base import AsyncError, PipelineOptions, PipelineProcess
-from chalicelib.settings import get_settings
+from chalicelib.settings import Settings, get_settings
 
 # JSON schema's name of a limit -> the one that the API shows
 _LIMITS = {
@@ -26,11 +29,48 @@ _LIMITS = {
 }
 
 
+_OPTION_SETTINGS = (
+    "timelapse_format",
+    "timelapse_fps",
+    "timelapse_size",
+    "timelapse_crop_scale",
+    "timelapse_colours",
+)
+"""Settings of this project that are options of a pipeline; all the others are none, whatever a pipeline is called."""
+
+_FOREIGN = "AWS_"
+"""What the environment variables begin with that are boto3's and the functions' own: credentials are among them."""
+
+
 def deployed_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, Any]:
-    """Return the options of the pipeline registered as `name` for which there is a setting."""
-    settings = get_settings()
-    named = {option: f"{name.lower()}_{option}" for option in pipeline.options_model.model_fields}
-    return {option: getattr(settings, setting) for option, setting in named.items() if hasattr(settings, setting)}
+    """Return the options of the pipeline registered as `name` for which the deployment has a default of its own."""
+    found: dict[str, Any] = {}
+    for option, field in pipeline.options_model.model_fields.items():
+        variable = re.sub(r"[^A-Z0-9]", "_", f"{name}_{option}".upper())
+        setting = variable.lower()
+        if setting in _OPTION_SETTINGS:
+            found[option] = getattr(get_settings(), setting)
+        elif setting in Settings.model_fields or variable.startswith(_FOREIGN):
+            continue
+        elif os.environ.get(variable):
+            found[option] = _parsed(os.environ[variable], field)
+    return found
+
+
+def _parsed(text: str, field: FieldInfo) -> Any:
+    """Return the value, as JSON has it, of an option in the environment; the text itself where it cannot be read.
+
+    The strict check of the options comes later, and says what is wrong with it.
+    """
+    # of the type alone: limits and checks would keep a number from being shown as one
+    kind: Any = field.annotation
+    adapter = TypeAdapter[Any](kind)
+    for read in (adapter.validate_python, adapter.validate_json):
+        try:
+            return json.loads(to_json(read(text, strict=False), inf_nan_mode="strings"))
+        except Exception:  # noqa: BLE001, S112 - the type may be somebody else's; what cannot be read stays text
+            continue
+    return text
 
 
 def merge_options(name: str, pipeline: type[PipelineProcess], given: Mapping[str, Any]) -> PipelineOptions:

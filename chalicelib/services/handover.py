@@ -18,7 +18,7 @@ from chalicelib.models.data_products import has_control_characters
 from chalicelib.models.processes import Process
 from chalicelib.observability import logger
 from chalicelib.pipelines.base import AsyncError, HandOver
-from chalicelib.services.reports import RunReporter, took_too_long
+from chalicelib.services.reports import RunReporter
 from chalicelib.storage import artefacts, checkpoints, process_moves, processes, queues
 from chalicelib.storage.checkpoints import StoredCheckpoint
 
@@ -26,7 +26,7 @@ MAX_STATE_BYTES = 100_000
 """Of the state as JSON: an item of DynamoDB takes 400 KB, and more than this belongs into a file."""
 
 MAX_HANDOVERS = 50
-"""Of one process; twelve hours and a half."""
+"""Of one process, twelve hours and a half; a run that would hand over once more fails."""
 
 MAX_FILES = 100
 
@@ -98,8 +98,10 @@ def hand_over(
     sizes = {name: path.stat().st_size for name, path in files.items()}
     checkpoint = StoredCheckpoint(process.id, process.attempt, _as_text(ending.state), sizes, reporter.done)
     is_stuck = started_from is not None and not _is_further(checkpoint, started_from.stored)
-    if is_stuck or process.handovers >= MAX_HANDOVERS:
-        raise AsyncError(took_too_long(process))
+    if is_stuck:
+        raise AsyncError(f"{process.pipeline} handed over without getting further")
+    if process.handovers >= MAX_HANDOVERS:
+        raise AsyncError(f"{process.pipeline} handed over {process.handovers} times and is still not done")
     reporter.flush()
     for name, path in files.items():
         artefacts.put_file(checkpoint.file_key(name), path)

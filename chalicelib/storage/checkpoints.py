@@ -75,10 +75,17 @@ def drop(process_id: int) -> Write:
 
 
 def remove_older_files(checkpoint: StoredCheckpoint) -> None:
-    """Delete the files that earlier attempts handed over. One ListObjects, and one DeleteObjects where there are any."""
-    own = folder(checkpoint.process_id, checkpoint.attempt)
+    """Delete the files that earlier attempts handed over; a later one may have begun, and have handed over, meanwhile.
+
+    One ListObjects, and one DeleteObjects where there are any.
+    """
     keys = artefacts.list_keys(f"processes/{checkpoint.process_id}/")
-    artefacts.delete([key for key in keys if key.split("/")[3] == "checkpoint" and not key.startswith(own)])
+    artefacts.delete([key for key in keys if _is_older_file(key, checkpoint.attempt)])
+
+
+def _is_older_file(key: str, attempt: int) -> bool:
+    _, _, of_attempt, kind, *_ = key.split("/")
+    return kind == "checkpoint" and int(of_attempt) < attempt
 
 
 def _key(process_id: int) -> Key:

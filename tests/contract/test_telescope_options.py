@@ -1,12 +1,14 @@
 """Options of a run: given at `POST /api/pipeline/`, checked there, kept as they came."""
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import Field, model_validator
 
 from chalicelib.pipelines.base import PipelineOptions, PipelineProcess
+from chalicelib.pipelines.registry import all_pipelines
 from chalicelib.settings import get_settings
 from chalicelib.storage import processes
 from tests.conftest import Api, Aws, Clock
@@ -237,3 +239,57 @@ def test_a_validator_that_raises_anything_refuses_the_options_and_is_in_the_log(
     answer = start(tuned, {"value": [1]})
     text = "The options could not be checked (TypeError); the log says why."
     assert (answer.status, answer.json, len(said)) == (400, {"options": [text]}, 1)
+
+
+class DeployedOptions(PipelineOptions):
+    """Options of the kinds that a deployment sets."""
+
+    radius: float = Field(6, gt=0)
+    label: str = "a"
+    is_deep: bool = False
+    stars: list[int] = Field(default_factory=list)
+    lease_s: float = 1
+    table: str = "own"
+
+
+@pytest.fixture
+def deployed(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Return what the list shows as defaults of a pipeline of this name, under environment variables."""
+
+    def defaults(name: str, **variables: str) -> dict[str, Any]:
+        monkeypatch.setattr(Tuned, "options_model", DeployedOptions)
+        for variable, value in {**variables, "PIPELINES": json.dumps({name: f"{__name__}.Tuned"})}.items():
+            monkeypatch.setenv(variable, value)
+        get_settings.cache_clear()
+        all_pipelines.cache_clear()
+        (listed,) = api.get("/api/pipelines/").json
+        return {option: about["default"] for option, about in listed["options"].items()}
+
+    return defaults
+
+
+def test_a_deployment_has_defaults_of_its_own_for_anybodys_pipeline(deployed: Callable[..., dict[str, Any]]) -> None:
+    found = deployed(
+        "My star-1", MY_STAR_1_RADIUS="8", MY_STAR_1_LABEL="12", MY_STAR_1_IS_DEEP="true", MY_STAR_1_STARS="[1, 2]"
+    )
+    assert found == {"radius": 8, "label": "12", "is_deep": True, "stars": [1, 2], "lease_s": 1, "table": "own"}
+
+
+@pytest.mark.parametrize("name", ["Job", "Telescope", "AWS"])
+def test_settings_of_the_project_are_no_options_of_a_pipeline(
+    deployed: Callable[..., dict[str, Any]], name: str
+) -> None:
+    found = deployed(name, JOB_LEASE_S="77", AWS_LABEL="secret")
+    assert (found["lease_s"], found["table"], found["label"]) == (1, "own", "a")
+
+
+def test_a_default_that_an_option_does_not_take_fails_the_run_in_words(
+    deployed: Callable[..., dict[str, Any]], api: Api
+) -> None:
+    from chalicelib.services.runs import run_process
+
+    api.upload(api.target("M 13"), "a.fits", FITS)
+    assert deployed("Mine", MINE_RADIUS="wide")["radius"] == "wide"
+    process = start(api, {}, "Mine").json["id"]
+    run_process(process)
+    assert api.get(f"/api/pipeline/{process}/").json["failure_message"] == "Invalid radius wide"

@@ -13,7 +13,7 @@ from chalicelib.services import handover
 from chalicelib.services.processes import resend_stuck_processes
 from chalicelib.services.runs import run_process
 from chalicelib.storage import checkpoints, clients, process_moves, processes
-from tests.conftest import Clock
+from tests.conftest import Aws, Clock
 from tests.jobs.conftest import Jobs
 from tests.jobs.pipelines_for_tests import Stepwise, written
 
@@ -468,7 +468,7 @@ def test_handing_over_without_progress_since_the_last_time_fails_the_run(
     run(process)
     assert jobs.get(process)["status"] == "pending"
     run(process)
-    assert jobs.get(process)["failure_message"] == TOO_LONG.replace("Stepwise", "Scripted")
+    assert jobs.get(process)["failure_message"] == "Scripted handed over without getting further"
     assert records(jobs, process) == ["PROCESS"]
 
 
@@ -489,6 +489,15 @@ def test_a_phase_without_steps_of_its_own_may_hand_over_what_it_has_gathered(
     assert jobs.get(process)["status"] == "created"
 
 
+def test_tidying_up_after_a_hand_over_leaves_what_a_later_attempt_handed_over(aws: Aws) -> None:
+    bucket = aws.name("sidereal-artefacts")
+    names = [f"processes/1/{attempt}/checkpoint/book.txt" for attempt in (1, 2, 3, 10)] + ["processes/1/1/out.txt"]
+    for name in names:
+        aws.s3.put_object(Bucket=bucket, Key=name, Body=b"x")
+    checkpoints.remove_older_files(checkpoints.StoredCheckpoint(1, 3, "{}"))
+    assert set(aws.keys("processes/1/")) == set(names[2:])
+
+
 def test_handing_over_too_often_fails_the_run(
     jobs: Jobs, time_left: Time, run: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,7 +506,7 @@ def test_handing_over_too_often_fails_the_run(
     process = jobs.submit("Stepwise")
     for _ in range(3):
         run(process)
-    assert jobs.get(process)["failure_message"] == TOO_LONG
+    assert jobs.get(process)["failure_message"] == "Stepwise handed over 2 times and is still not done"
     assert files(jobs, process) == []
 
 
