@@ -6,13 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from chalicelib.lightcurves.noise import red_noise_factor
+
 Floats = npt.NDArray[np.float64]
 
 SIGNIFICANT = 0.001
 """A false-alarm probability above this is no discovery."""
 
+MIN_CYCLES = 2.0
+"""A slow drift looks like a part of one cycle: what the data do not span so often is no period."""
+
 MIN_POINTS = 8
 
+# Fewer leave nothing over once a sine is fitted.
+_MIN_INDEPENDENT = 4.0
 _MOST_FREQUENCIES = 200_000
 # How finely the frequencies are spaced: points per peak of the periodogram.
 _OVERSAMPLING = 10
@@ -35,7 +42,10 @@ class Period:
     mean : float
         Magnitude in the middle of the sine.
     false_alarm : float
-        Probability that pure noise shows a peak as high at any of the periods tried.
+        Probability that noise shows a peak as high at any of the periods tried: white noise, of as many independent
+        points as `red_noise` leaves.
+    red_noise : float
+        By how much slow waves in the residuals enlarge the errors; 1 for none.
     cycles : float
         How many periods the data span.
     shortest_d, longest_d : float
@@ -49,14 +59,20 @@ class Period:
     maximum: float
     mean: float
     false_alarm: float
+    red_noise: float
     cycles: float
     shortest_d: float
     longest_d: float
 
     @property
     def significant(self) -> bool:
-        """Whether it is more than noise."""
-        return self.false_alarm < SIGNIFICANT
+        """Whether it is more than noise and was seen to repeat."""
+        return self.covered and self.false_alarm < SIGNIFICANT
+
+    @property
+    def covered(self) -> bool:
+        """Whether the data span cycles enough to tell a period from a drift."""
+        return self.cycles >= MIN_CYCLES
 
     def phase(self, times: Floats) -> Floats:
         """Return the phases of these times, 0 at the maximum, from 0 to 1."""
@@ -67,8 +83,27 @@ class Period:
         return np.asarray(self.mean - self.amplitude * np.cos(2 * np.pi * phase))
 
 
+def shortest_visible(times: Floats, exposure_d: float = 0.0) -> float:
+    """Return the shortest period that these data can show, in days: faster ones look like slower ones, or average out.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n,)
+        Days, in order; not all equal.
+    exposure_d : float
+        How long the usual frame was exposed.
+    """
+    steps = np.diff(times)
+    return 2 * max(float(np.median(steps[steps > 0])), exposure_d)
+
+
 def find_period(
-    times: Floats, magnitudes: Floats, errors: Floats, shortest_h: float | None = None, longest_h: float | None = None
+    times: Floats,
+    magnitudes: Floats,
+    errors: Floats,
+    shortest_h: float | None = None,
+    longest_h: float | None = None,
+    exposure_d: float = 0.0,
 ) -> Period | None:
     """Find the period by a periodogram with a floating mean (Zechmeister & Kürster 2009, A&A 496, 577).
 
@@ -77,7 +112,10 @@ def find_period(
     times, magnitudes, errors : ndarray, shape (n,)
         Days, in order; magnitudes.
     shortest_h, longest_h : float, optional
-        The periods to try, hours; from twice the usual distance of the points to one and a half times their span.
+        The periods to try, hours; from `shortest_visible` to one and a half times the span of the points. What is
+        shorter is not tried even if it is asked for.
+    exposure_d : float
+        How long the usual frame was exposed.
 
     Returns
     -------
@@ -89,8 +127,7 @@ def find_period(
     span = float(np.ptp(times)) if len(times) else 0.0
     if len(times) < MIN_POINTS or span <= 0:
         return None
-    steps = np.diff(times)
-    shortest = 2 * float(np.median(steps[steps > 0])) if shortest_h is None else shortest_h / _DAY_H
+    shortest = max(shortest_visible(times, exposure_d), (shortest_h or 0.0) / _DAY_H)
     longest = _LONGEST_OF_SPAN * span if longest_h is None else longest_h / _DAY_H
     # Over many nights the usual distance of points would ask for more frequencies than anyone waits for.
     shortest = max(shortest, span * _OVERSAMPLING / _MOST_FREQUENCIES)
@@ -111,7 +148,8 @@ def find_period(
     amplitude = math.hypot(cosine, sine)
     # Montgomery & O'Donoghue 1999, Delta Scuti Star Newsletter 13, 28; the scatter is that of the residuals.
     model = mean + cosine * np.cos(2 * np.pi * best * times) + sine * np.sin(2 * np.pi * best * times)
-    scatter = float(np.sqrt(((magnitudes - model) ** 2).sum() / max(len(times) - 4, 1)))
+    red = red_noise_factor(magnitudes - model, times, 0.25 / best)
+    scatter = float(np.sqrt(((magnitudes - model) ** 2).sum() / max(len(times) - 4, 1))) * red
     amplitude_error = scatter * math.sqrt(2 / len(times))
     frequency_error = math.sqrt(6 / len(times)) * scatter / (math.pi * span * amplitude) if amplitude else math.inf
     return Period(
@@ -122,7 +160,8 @@ def find_period(
         # Bright is small: the crest of the star is the trough of the magnitudes.
         maximum=float(_first_after(times[0], math.atan2(-sine, -cosine) / (2 * math.pi * best), 1 / best)),
         mean=mean,
-        false_alarm=false_alarm_probability(float(np.max(power_near)), 1 / shortest, times, errors),
+        false_alarm=false_alarm_probability(float(np.max(power_near)), 1 / shortest, times, errors, red),
+        red_noise=red,
         cycles=span * best,
         shortest_d=shortest,
         longest_d=longest,
@@ -137,7 +176,9 @@ def periodogram_fit(times: Floats, magnitudes: Floats, errors: Floats, frequency
     return float(mean), float(cosine), float(sine)
 
 
-def false_alarm_probability(power: float, highest_frequency: float, times: Floats, errors: Floats) -> float:
+def false_alarm_probability(
+    power: float, highest_frequency: float, times: Floats, errors: Floats, red_noise: float = 1.0
+) -> float:
     """Return an upper limit of the chance that noise gives a peak of this height (Baluev 2008, MNRAS 385, 1279).
 
     Parameters
@@ -148,14 +189,17 @@ def false_alarm_probability(power: float, highest_frequency: float, times: Float
         Up to which frequencies were tried, cycles per unit of `times`.
     times, errors : ndarray, shape (n,)
         The data.
+    red_noise : float, optional
+        By how much slow waves enlarge the errors: as if there were fewer points by its square.
 
     Notes
     -----
     Equations 5, 6 and table 1 with three free parameters against one; the width of the window uses the variance of
     the times.
     """
-    free = len(times) - 1
-    rest = len(times) - 3
+    points = max(len(times) / red_noise**2, _MIN_INDEPENDENT)
+    free = points - 1
+    rest = points - 3
     if not 0 < power < 1:
         return 1.0 if power <= 0 else 0.0
     weights = 1 / errors**2

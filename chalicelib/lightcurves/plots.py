@@ -23,6 +23,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 _DPI = 120
 # Letters of a subtitle that fit beside each other.
 _LINE = 115
+# How far outside, in widths of the middle four fifths of the points, one is wild.
+_WILD_REACH = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,13 @@ def draw_light_curve(
     x = times - clock.start
     _points(axes[0], x, magnitudes, errors, BLUE, "o")
     axes[0].set_ylim(*ranges[0][::-1])
+    _mark_outside(axes[0], x, magnitudes, BLUE)
     axes[0].set_ylabel("Differential magnitude\n(target - comparison stars)")
     if check:
         _points(axes[1], x, check[0] - middle, check[1], GREY, "s")
         grown = (heights[1] - spans[1]) / 2
         axes[1].set_ylim(ranges[1][1] + grown, ranges[1][0] - grown)
+        _mark_outside(axes[1], x, check[0] - middle, GREY)
         axes[1].set_ylabel("Check star K\n(median = 0)")
         axes[1].axhline(0, color=GREY, linewidth=0.8)
     axes[-1].set_xlabel(clock.label)
@@ -120,20 +124,24 @@ def draw_light_curve(
 def draw_phases(
     period: Period, times: Floats, magnitudes: Floats, errors: Floats, title: str, subtitle: str
 ) -> "Figure":
-    """Draw magnitudes against phase, two cycles of them, with the fitted sine."""
+    """Draw magnitudes against phase, two cycles of them, with the fitted sine if the period is significant."""
     figure = new_figure(9, 5)
     axes = figure.subplots()
     phase = period.phase(times)
     both = np.concatenate([phase, phase + 1])
     _points(axes, both, np.tile(magnitudes, 2), np.tile(errors, 2), BLUE, "o")
     grid = np.linspace(0.0, 2.0, 401, dtype=np.float64)
-    axes.plot(grid, period.curve(grid), color=ORANGE, linewidth=1.8, zorder=3, label="fitted sine")
+    if period.significant:
+        axes.plot(grid, period.curve(grid), color=ORANGE, linewidth=1.8, zorder=3, label="fitted sine")
+        axes.legend(loc="upper right", framealpha=0.9)
+        axes.set_xlabel("Phase (0 = brightest)")
+    else:
+        axes.set_xlabel("Phase of the strongest period, which is not significant")
     axes.set_xlim(0, 2)
     low, high = _range(magnitudes, errors)
     axes.set_ylim(high, low)
-    axes.set_xlabel("Phase (0 = brightest)")
+    _mark_outside(axes, both, np.tile(magnitudes, 2), BLUE)
     axes.set_ylabel("Differential magnitude")
-    axes.legend(loc="upper right", framealpha=0.9)
     _title(figure, axes, title, subtitle)
     return figure
 
@@ -141,12 +149,19 @@ def draw_phases(
 def draw_transit(
     clock: Clock, transit: Transit, times: Floats, flux: Floats, errors: Floats, title: str, subtitle: str
 ) -> "Figure":
-    """Draw relative brightness around the transit with the fitted trapezium, and below it what is left over."""
+    """Draw relative brightness with the fitted trapezium, and below it what is left over.
+
+    If the transit is not significant, the points alone are drawn.
+    """
+    if not transit.significant:
+        return _draw_flux(clock, times, flux, errors, title, subtitle)
     figure = new_figure(9, 6.2)
     upper, lower = np.asarray(figure.subplots(2, 1, sharex=True, height_ratios=[3, 1]), dtype=object)
     x = times - clock.start
     level = flux / transit.baseline
     _points(upper, x, level, errors / transit.baseline, BLUE, "o")
+    upper.set_ylim(*_range(level, errors / transit.baseline))
+    _mark_outside(upper, x, level, BLUE)
     grid = np.linspace(times[0], times[-1], 1000, dtype=np.float64)
     upper.plot(grid - clock.start, transit.curve(grid), color=ORANGE, linewidth=2, zorder=3, label="fitted trapezium")
     middle = transit.middle - clock.start
@@ -155,10 +170,25 @@ def draw_transit(
     upper.set_ylabel("Relative brightness\n(baseline = 1)")
     residuals = (flux - transit.model) / transit.baseline * 100
     _points(lower, x, residuals, errors / transit.baseline * 100, GREY, "s")
+    lower.set_ylim(*_range(residuals, errors / transit.baseline * 100))
+    _mark_outside(lower, x, residuals, GREY)
     lower.axhline(0, color=ORANGE, linewidth=1.2)
     lower.set_ylabel("Left over (%)")
     lower.set_xlabel(clock.label)
     _title(figure, upper, title, subtitle)
+    return figure
+
+
+def _draw_flux(clock: Clock, times: Floats, flux: Floats, errors: Floats, title: str, subtitle: str) -> "Figure":
+    figure = new_figure(9, 5)
+    axes = figure.subplots()
+    x = times - clock.start
+    _points(axes, x, flux, errors, BLUE, "o")
+    axes.set_ylim(*_range(flux, errors))
+    _mark_outside(axes, x, flux, BLUE)
+    axes.set_ylabel("Relative brightness\n(median = 1)")
+    axes.set_xlabel(clock.label)
+    _title(figure, axes, title, subtitle)
     return figure
 
 
@@ -189,11 +219,20 @@ def _paler(colour: str) -> tuple[float, float, float]:
 
 
 def _range(values: Floats, errors: Floats) -> tuple[float, float]:
-    """Return limits with room for the error bars; a few wild points do not squeeze the others."""
+    """Return limits with room for the error bars; a few wild points do not squeeze the others.
+
+    Wild is a point that is far outside of the middle four fifths while its neighbours, before and after, are not: an
+    eclipse or a flare stays in view.
+    """
     good = np.isfinite(values) & np.isfinite(errors)
     if not good.any():
         return -1.0, 1.0
     values, errors = values[good], errors[good]
+    tenth, ninth = np.percentile(values, [10, 90])
+    reach = _WILD_REACH * max(float(ninth - tenth), 2 * float(np.median(errors)))
+    far = np.pad((values < tenth - reach) | (values > ninth + reach), 1)
+    kept = ~(far[1:-1] & ~far[:-2] & ~far[2:])
+    values, errors = values[kept], errors[kept]
     typical = float(np.median(errors))
     low, high = (
         float((values - np.minimum(errors, 3 * typical)).min()),
@@ -201,6 +240,24 @@ def _range(values: Floats, errors: Floats) -> tuple[float, float]:
     )
     room = max(0.06 * (high - low), 0.002)
     return low - room, high + room
+
+
+def _mark_outside(axes: "Axes", x: Floats, y: Floats, colour: str) -> None:
+    """Draw a small triangle at the edge beyond which a point lies."""
+    bottom, top = axes.get_ylim()
+    way = 1 if top > bottom else -1
+    for beyond, edge, marker in ((way * (y - top) > 0, 0.98, "^"), (way * (y - bottom) < 0, 0.02, "v")):
+        if beyond.any():
+            places = np.full(int(beyond.sum()), edge)
+            axes.plot(
+                *(x[beyond], places),
+                transform=axes.get_xaxis_transform(),
+                marker=marker,
+                linestyle="none",
+                color=colour,
+                markersize=5,
+                zorder=4,
+            )
 
 
 def _title(figure: "Figure", axes: "Axes", title: str, subtitle: str) -> None:

@@ -20,6 +20,14 @@ _DAY_H = 24.0
 _DAY_MIN = 1440.0
 
 
+# What is null where nothing was found, so that no chance fit is taken for a result.
+_OF_A_PERIOD = ("period_d", "period_error_d", "period_h", "amplitude_mag", "amplitude_error_mag", "time_of_maximum")
+_OF_A_TRANSIT = (
+    *("mid_transit_jd_utc", "mid_transit_bjd_tdb", "mid_transit_error_d", "depth", "depth_error"),
+    *("duration_h", "duration_error_h", "ingress_h", "scatter_out_of_transit"),
+)
+
+
 @dataclass(frozen=True)
 class Points:
     """A light curve with everything that goes with it; arrays of shape (n,), in order of time.
@@ -115,25 +123,29 @@ def describe_period(period: Period | None) -> tuple[dict[str, Any], str]:
     values = {
         "significant": period.significant,
         "false_alarm_probability": float(f"{period.false_alarm:.3g}"),
-        "period_d": round(period.period_d, 8),
-        "period_error_d": _rounded(period.period_error_d),
-        "period_h": round(period.period_d * _DAY_H, 6),
+        "red_noise_factor": round(period.red_noise, 3),
+        "period_d": _significant(period.period_d),
+        "period_error_d": _significant(period.period_error_d, 3),
+        "period_h": _significant(period.period_d * _DAY_H),
         "amplitude_mag": round(period.amplitude, 5),
         "amplitude_error_mag": round(period.amplitude_error, 5),
         "time_of_maximum": round(period.maximum, 6),
         "cycles_covered": round(period.cycles, 2),
-        "shortest_period_tried_d": round(period.shortest_d, 6),
-        "longest_period_tried_d": round(period.longest_d, 6),
+        "shortest_period_tried_d": _significant(period.shortest_d),
+        "longest_period_tried_d": _significant(period.longest_d),
     }
     chance = f"false-alarm probability {period.false_alarm:.1g}"
     if not period.significant:
-        return values, f"Period: none found; the best, {period.period_d:.5f} d, may be noise ({chance})"
+        values |= dict.fromkeys(_OF_A_PERIOD)
+    if not period.covered:
+        text = f"no period can be told: the frames cover only {period.cycles:.1f} cycles of the strongest one"
+        return values, f"Period: {text} ({_hours(period.period_d)} h)"
+    if not period.significant:
+        return values, f"Period: none found; the best, {period.period_d:.5g} d, may be noise ({chance})"
     text = (
-        f"Period: {period.period_d:.5f} +/- {period.period_error_d:.5f} d ({period.period_d * _DAY_H:.3f} h), "
+        f"Period: {_with_error(period.period_d, period.period_error_d)} d ({_hours(period.period_d)} h), "
         f"amplitude {period.amplitude:.4f} +/- {period.amplitude_error:.4f} mag, {chance}"
     )
-    if period.cycles < 2:
-        text += f". The frames cover only {period.cycles:.1f} cycles: a slow drift would look the same"
     return values, text
 
 
@@ -168,6 +180,8 @@ def describe_transit(
         "reduced_chi_squared": round(transit.chi_squared, 3),
         "red_noise_factor": round(transit.red_noise, 3),
     }
+    if not transit.significant:
+        values |= dict.fromkeys(_OF_A_TRANSIT)
     depth = f"depth {transit.depth * 100:.2f} +/- {transit.depth_error * 100:.2f} %"
     if not transit.covered:
         return values, f"Transit: none found; the deepest dip ({depth}) has not been seen to begin and to end"
@@ -178,6 +192,23 @@ def describe_transit(
         f"Transit: middle {clock} +/- {transit.middle_error:.5f} d ({transit.middle_error * _DAY_MIN:.1f} min), {depth}, "
         f"duration {transit.duration_d * _DAY_H:.2f} h, scatter out of transit {transit.scatter_outside * 100:.2f} %"
     )
+
+
+def _significant(value: float, digits: int = 8) -> float | None:
+    return float(f"{value:.{digits}g}") if np.isfinite(value) else None
+
+
+def _with_error(value: float, error: float) -> str:
+    """Write a number to two digits of its error, however small both are."""
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:.5g}"
+    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{decimals}f} +/- {error:.{decimals}f}"
+
+
+def _hours(days: float) -> str:
+    hours = days * _DAY_H
+    return f"{hours:.4g}" if hours < 1000 else f"{hours:.0f}"
 
 
 def _rounded(value: float) -> float | None:

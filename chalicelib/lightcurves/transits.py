@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from chalicelib.lightcurves.noise import red_noise_factor
+
 Floats = npt.NDArray[np.float64]
 
 MIN_POINTS = 12
@@ -221,7 +223,7 @@ def _describe(
     covariance = _covariance(clock[good], errors[good], base[good], shape, depth * float(np.median(baseline)))
     distance = np.abs(clock - shape[0])
     outside = good & (distance > shape[1] / 2)
-    red = _red_noise((flux - model)[good], clock[good], shape[1] * shape[2])
+    red = red_noise_factor((flux - model)[good], clock[good], shape[1] * shape[2])
     # Errors as the residuals tell, if they tell of more than the points' own do.
     factor = np.sqrt(max(chi_squared, 1.0)) * red
     sigma = factor * np.sqrt(np.maximum(np.diag(covariance), 0))
@@ -258,18 +260,3 @@ def _covariance(clock: Floats, errors: Floats, base: Floats, shape: Floats, dept
     dip = trapezium(clock, shape[None])[0]
     jacobian = np.column_stack([*columns, -dip, base]) / errors[:, None]
     return np.asarray(np.linalg.pinv(jacobian.T @ jacobian))
-
-
-def _red_noise(residuals: Floats, clock: Floats, timescale: float) -> float:
-    """Return how much more the means of neighbours scatter than independent points would (Winn et al. 2008, ApJ 683, 1076).
-
-    The neighbours are those within the time of an ingress, at least four points and at most a tenth of all.
-    """
-    step = float(np.median(np.diff(clock)))
-    size = int(np.clip(timescale / step, 4, max(len(residuals) // 10, 4)))
-    groups = len(residuals) // size
-    if groups < 3:
-        return 1.0
-    means = residuals[: groups * size].reshape(groups, size).mean(axis=1)
-    expected = np.std(residuals) / np.sqrt(size) * np.sqrt(groups / (groups - 1))
-    return float(max(np.sqrt((means**2).mean()) / expected, 1.0)) if expected > 0 else 1.0

@@ -11,7 +11,7 @@ from chalicelib.lightcurves import plots, report
 from chalicelib.lightcurves.differential import LightCurve
 from chalicelib.lightcurves.ensemble import MAGNITUDE_OF_FRACTION
 from chalicelib.lightcurves.finder import Marked, draw_finder
-from chalicelib.lightcurves.periods import find_period
+from chalicelib.lightcurves.periods import MIN_POINTS, Period, find_period, shortest_visible
 from chalicelib.lightcurves.study import Study
 from chalicelib.lightcurves.table import Table
 from chalicelib.lightcurves.times import MJD_OF_JD, to_bjd_tdb
@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 _PLOT = "plot"
 _OTHER_PICTURE = "image_file"
 _PHOTOMETRY = "photometry"
+_DAY_S = 86400.0
+_DAY_H = 24.0
 
 
 class Results:
@@ -168,14 +170,23 @@ class Results:
     def period(self, shortest_h: float | None, longest_h: float | None) -> tuple[str, list[PipelineOutput]]:
         """Look for a period; return a line for the log, and the files."""
         curve = self._curve
-        found = find_period(self._times, curve.magnitudes, curve.errors, shortest_h, longest_h)
+        exposures = self._points.exposure_s[np.isfinite(self._points.exposure_s)]
+        exposure_d = float(np.median(exposures)) / _DAY_S if len(exposures) else 0.0
+        found = find_period(self._times, curve.magnitudes, curve.errors, shortest_h, longest_h, exposure_d)
         values, line = report.describe_period(found)
+        log = line
+        if found is None and len(self._times) >= MIN_POINTS and np.ptp(self._times) > 0:
+            least_h = shortest_visible(self._times, exposure_d) * _DAY_H
+            log = f"Period: none of those asked for can be seen in these frames, which show periods from {least_h:.4g} h on"
+        elif found is not None and shortest_h is not None and shortest_h < 0.9999 * found.shortest_d * _DAY_H:
+            least_h = found.shortest_d * _DAY_H
+            log += f". Periods below {least_h:.4g} h were not tried: the frames are too far apart or too long for them"
         outputs = [self._values("period.json", {**values, "clock": self._clock.name})]
         if found is not None:
-            title = f"{self._target.name}: " + ("period" if found.significant else "no significant period")
+            title = f"{self._target.name}: " + _name_of_period(found)
             figure = plots.draw_phases(found, self._times, curve.magnitudes, curve.errors, title, line)
             outputs.append(self._picture(figure, "phases.png", _OTHER_PICTURE))
-        return line, outputs
+        return log, outputs
 
     def transit(self) -> tuple[str, list[PipelineOutput]]:
         """Look for a transit; return a line for the log, and the files."""
@@ -202,7 +213,10 @@ class Results:
         place = (
             "seen from the middle of the Earth, as the headers name no site: good to 0.02 s"
             if site is None
-            else f"seen from latitude {site.latitude_deg:g}, longitude {site.longitude_deg:g}"
+            else (
+                f"seen from latitude {site.latitude_deg:g}, longitude {site.longitude_deg:g}, as the header gives them; "
+                "a wrong sign changes BJD by at most 0.04 s"
+            )
         )
         return f"Times are mid-exposure, MJD UTC and BJD_TDB ({place})"
 
@@ -226,3 +240,9 @@ class Results:
         path = self._folder / name
         report.write_json(path, values)
         return PipelineOutput(path, DataProduct, "")
+
+
+def _name_of_period(found: Period) -> str:
+    if not found.covered:
+        return "no period can be told"
+    return "period" if found.significant else "no significant period"

@@ -36,6 +36,22 @@ def test_noise_has_no_period(seed):
     assert not found.significant
 
 
+def test_less_than_two_cycles_are_no_period_however_small_the_chance():
+    found = find_period(*observations(period=1.3, span=2.0))
+    assert found.cycles < 2
+    assert found.false_alarm < 1e-10
+    assert not found.significant
+
+
+def test_slow_waves_make_a_false_alarm_more_probable():
+    times, magnitudes, errors = observations(amplitude=0.01)
+    waves = 0.02 * np.convolve(np.random.default_rng(2).standard_normal(131), np.ones(12) / np.sqrt(12), "valid")
+    assert find_period(times, magnitudes + waves, errors).red_noise > 1.2
+    sure = [false_alarm_probability(0.5, 10.0, times, errors, red) for red in (1.0, 1.5, 3.0)]
+    assert sure == sorted(sure)
+    assert sure[2] > 1000 * sure[0]
+
+
 def test_the_false_alarm_probability_is_baluevs():
     times, magnitudes, errors = observations(amplitude=0.006)
     times = times - times[0]  # theirs loses digits in the square of a Julian date
@@ -53,9 +69,9 @@ def test_a_sure_thing_has_a_tiny_probability_and_not_zero_or_less():
 
 
 def test_only_the_periods_asked_for_are_tried():
-    found = find_period(*observations(), shortest_h=0.5, longest_h=3.0)
-    assert (found.shortest_d, found.longest_d) == pytest.approx((0.5 / 24, 3 / 24))
-    assert 0.5 / 24 <= found.period_d <= 3.01 / 24
+    found = find_period(*observations(), shortest_h=1.0, longest_h=3.0)
+    assert (found.shortest_d, found.longest_d) == pytest.approx((1 / 24, 3 / 24))
+    assert 1 / 24 <= found.period_d <= 3.01 / 24
 
 
 def test_too_few_points_or_no_room_for_a_period_give_none():
@@ -65,8 +81,20 @@ def test_too_few_points_or_no_room_for_a_period_give_none():
     assert find_period(np.full(20, 2459000.0), np.ones(20), np.ones(20)) is None
 
 
+@pytest.mark.parametrize("shortest_h", [1e-300, 1e-6, 0.03])
+def test_no_period_below_twice_the_distance_of_the_frames_or_twice_their_exposure_is_tried(shortest_h):
+    times, magnitudes, errors = observations()
+    times = 2459000 + np.arange(120) / 1440
+    found = find_period(times, magnitudes, errors, shortest_h=shortest_h)
+    assert found.shortest_d == pytest.approx(2 / 1440)
+    assert found.period_d >= 0.9 * 2 / 1440
+    found = find_period(times, magnitudes, errors, shortest_h=shortest_h, exposure_d=3 / 1440)
+    assert found.shortest_d == pytest.approx(6 / 1440)
+
+
 def test_many_nights_do_not_ask_for_endless_frequencies():
-    times, magnitudes, errors = observations(count=200, span=4000.0)
-    found = find_period(times, magnitudes, errors, shortest_h=0.001)
+    times, magnitudes, errors = observations(count=200)
+    times[100:] += 4000
+    found = find_period(times, magnitudes, errors)
     assert found.shortest_d == pytest.approx(np.ptp(times) * 10 / 200_000)
     assert math.isfinite(found.period_d)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import fitsio
@@ -18,6 +19,7 @@ from chalicelib.imaging.fits import read_frame_header, read_pixels
 from chalicelib.pipelines.base import AsyncError, HandOver, InputGoneError, ReducedDatum, Target
 from chalicelib.pipelines.photometry import PhotometryPipeline
 from chalicelib.pipelines.photometry_options import PhotometryOptions
+from chalicelib.pipelines.sequence import SequenceFrame
 from local.frames import make_frames, plan_field
 from tests.factories_frames import LocalFile, RecordingReporter, write_frame
 
@@ -197,17 +199,52 @@ def test_the_magnitude_is_that_of_the_target_over_all_comparison_stars_together(
     assert np.median(whole.magnitudes - expected) == pytest.approx(0, abs=0.01)
 
 
-def test_the_period_and_amplitude_are_found(whole):
-    found = whole.json("period.json")
+def test_the_period_and_amplitude_are_found(run_whole, sinusoid, tmp_path):
+    files = []
+    for cycle, start in enumerate(("02:30:00", "04:25:00", "06:20:00")):
+        moment = datetime.fromisoformat(f"2026-01-10T{start}")
+        for i in range(0, 23, 3):
+            date = {"DATE-OBS": (moment + timedelta(seconds=300 * i)).isoformat()}
+            files.append(rewrite(sinusoid[i], tmp_path / f"{cycle}-{i}.fits", date))
+    run = run_whole(files, flags=["period"])
+    found = run.json("period.json")
     assert found["significant"]
     assert abs(found["period_d"] - 23 * 300 / 86400) < 3 * found["period_error_d"]
     # A sine of the flux by 30 per cent is 0.33 magnitudes from crest to mean to trough.
     assert found["amplitude_mag"] == pytest.approx(2.5 / 2 * np.log10(1.3 / 0.7), abs=0.02)
-    assert "cover only 1.0 cycles" in whole.reporter.text
+    assert any(line.startswith("Period: 0.0") for line in run.reporter.lines)
+
+
+def test_what_was_not_seen_to_repeat_is_no_period(whole):
+    found = whole.json("period.json")
+    assert found["significant"] is False
+    assert found["cycles_covered"] < 2
+    assert {found[name] for name in ("period_d", "period_error_d", "period_h", "amplitude_mag", "time_of_maximum")} == {
+        None
+    }
+    assert "Period: no period can be told: the frames cover only 1.0 cycles of the strongest one" in whole.reporter.text
+
+
+def test_the_log_says_below_which_period_none_was_tried(run_whole, sinusoid):
+    run = run_whole(sinusoid, flags=("period",), shortest_period=0.001)
+    assert run.json("period.json")["shortest_period_tried_d"] == pytest.approx(600 / 86400, rel=1e-4)
+    (line,) = (line for line in run.reporter.lines if line.startswith("Period: "))
+    assert line.endswith(". Periods below 0.1667 h were not tried: the frames are too far apart or too long for them")
+
+
+def test_periods_that_the_frames_cannot_show_are_refused_in_words(run_whole, sinusoid):
+    run = run_whole(sinusoid[:8], flags=("period",), longest_period=0.05)
+    assert run.json("period.json") == {"significant": False, "clock": "BJD_TDB"}
+    assert (
+        "Period: none of those asked for can be seen in these frames, which show periods from 0.1667 h on"
+        in run.reporter.lines
+    )
 
 
 def test_no_transit_is_reported_where_there_is_none(whole):
-    assert not whole.json("transit.json")["significant"]
+    found = whole.json("transit.json")
+    assert found["significant"] is False
+    assert {value for name, value in found.items() if name.startswith(("mid_", "depth", "duration"))} == {None}
     assert "Transit: none found" in whole.reporter.text
 
 
@@ -452,6 +489,27 @@ def test_unusable_frames_are_left_out_and_named(measure, sinusoid, tmp_path):
     }
     assert len(run.points) == 5
     assert "5 of 9 frames are in the light curve" in run.reporter.lines
+
+
+def test_a_frame_with_a_date_and_no_time_is_left_out_and_named(measure, sinusoid, tmp_path):
+    odd = rewrite(sinusoid[0], tmp_path / "odd.fits", {"DATE-OBS": "10/01/26"})
+    run = measure([odd, *sinusoid[1:4]])
+    assert left_out(run) == {"odd.fits": "its header gives the date only, no time"}
+    assert len(run.points) == 3
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"FILTER": "V", "FILTER1": "R"}, "V"),
+        ({"FILTER": " ", "FILTERS": "R"}, "R"),
+        ({"FILTER1": "I"}, "I"),
+        ({"FILTER": 3}, ""),
+    ],
+)
+def test_the_filter_is_the_first_card_that_names_one(tmp_path, cards, expected):
+    header = read_frame_header(write_frame(tmp_path / "a.fits", np.zeros((4, 4)), cards=cards))
+    assert SequenceFrame.of_header(("a.fits", 0), header).filter == expected
 
 
 def test_a_blank_first_frame_is_left_out_and_the_next_one_is_the_first(measure, sinusoid, tmp_path):
