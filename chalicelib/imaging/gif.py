@@ -4,20 +4,19 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-_COLOURS = 256
+from chalicelib.imaging.film import COLOURS, FilmWriter
 
 # Browsers play anything shorter at 10 frames per second.
 _SHORTEST_DELAY_CS = 2
 _LONGEST_DELAY_CS = 65535
 
 
-class GifWriter:
+class GifWriter(FilmWriter):
     """A gif that plays for ever, every frame complete, all with one palette (CompuServe GIF89a specification).
 
     Use as a context manager; the file is whole when the context ends. Without any frame no valid gif comes out.
@@ -38,18 +37,10 @@ class GifWriter:
     """
 
     def __init__(self, path: Path, fps: float, palette: Sequence[int]) -> None:
-        if not fps > 0:
-            raise ValueError(f"fps must be above 0, not {fps}")
-        if len(palette) % 3 or not 0 < len(palette) <= 3 * _COLOURS:
-            raise ValueError("a palette has three values for each of up to 256 colours")
-        self.frames = 0
+        super().__init__(fps, palette)
         self._delay_cs = round(min(max(100 / fps, _SHORTEST_DELAY_CS), _LONGEST_DELAY_CS))
-        self._palette = bytes(palette).ljust(3 * _COLOURS, b"\0")
-        self._size: tuple[int, int] | None = None
+        self._palette = bytes(palette).ljust(3 * COLOURS, b"\0")
         self._file = path.open("wb")
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -57,32 +48,17 @@ class GifWriter:
         with self._file:
             self._file.write(b";")
 
-    def add(self, indices: npt.NDArray[np.uint8]) -> None:
-        """Append a frame.
+    def _begin(self, width: int, height: int) -> None:
+        self._file.write(self._header(width, height))
 
-        Parameters
-        ----------
-        indices : ndarray, shape (height, width), uint8
-            Index into the palette of every pixel, first row on top.
-
-        Raises
-        ------
-        ValueError
-            If the frame has another size than the first.
-        """
+    def _write(self, indices: npt.NDArray[np.uint8]) -> None:
         height, width = indices.shape
-        if self._size is None:
-            self._size = width, height
-            self._file.write(self._header(width, height))
-        if self._size != (width, height):
-            raise ValueError(f"a frame of {width} x {height} in a gif of {self._size[0]} x {self._size[1]}")
         # Graphic control extension: the frame stays until the next covers it; no transparency.
         self._file.write(struct.pack("<3sBHBB", b"!\xf9\x04", 0x04, self._delay_cs, 0, 0))
         # Image descriptor: the whole screen, no palette of its own; then the bits of a pixel and the packed pixels.
         self._file.write(struct.pack("<sHHHHBB", b",", 0, 0, width, height, 0, 8))
         self._file.write(Image.fromarray(np.ascontiguousarray(indices)).tobytes("gif", "L"))
         self._file.write(b"\0")
-        self.frames += 1
 
     def _header(self, width: int, height: int) -> bytes:
         # 0xF7: one palette for all frames, 8 bits per colour, 256 colours. The loop count 0 means for ever.

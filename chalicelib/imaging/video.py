@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-_COLOURS = 256
+from chalicelib.imaging.film import COLOURS, FilmWriter
+
 _KEYFRAME_S = 5
 _MAX_KEYFRAME_FRAMES = 120
 
@@ -44,7 +45,7 @@ _CODECS = {
 }
 
 
-class VideoWriter:
+class VideoWriter(FilmWriter):
     """A film that every browser plays: H.264 in mp4, its index in front, or VP9 in webm; 4:2:0, BT.709, limited range.
 
     Use as a context manager; the file is whole when the context ends without an error. Both sides are even: an odd one
@@ -68,23 +69,15 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, kind: Literal["mp4", "webm"], fps: float, palette: Sequence[int]) -> None:
-        if not fps > 0:
-            raise ValueError(f"fps must be above 0, not {fps}")
-        if len(palette) % 3 or not 0 < len(palette) <= 3 * _COLOURS:
-            raise ValueError("a palette has three values for each of up to 256 colours")
-        self.frames = 0
+        super().__init__(fps, palette)
         # 29.97 is 2997/100: a float would be a fraction of 2**45 and more than a container can hold.
         self._rate = Fraction(str(fps)).limit_denominator(10_000) or Fraction(1, 10_000)
         self._codec = _CODECS[kind]
         self._luma, self._chroma = _convert_palette(palette)
         self._has_colour = bool((self._chroma != 128).any())
-        self._size: tuple[int, int] | None = None
         self._planes = np.empty((0, 0), dtype=np.uint8)
         self._container = av.open(str(path), "w", format=kind, container_options=dict(self._codec.container))
         self._stream: av.VideoStream | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -93,31 +86,16 @@ class VideoWriter:
             if kind is None and self._stream is not None:
                 self._container.mux(self._stream.encode())
 
-    def add(self, indices: npt.NDArray[np.uint8]) -> None:
-        """Append a frame.
+    def _begin(self, width: int, height: int) -> None:
+        self._stream = self._open_stream(width + width % 2, height + height % 2)
 
-        Parameters
-        ----------
-        indices : ndarray, shape (height, width), uint8
-            Index into the palette of every pixel, first row on top.
-
-        Raises
-        ------
-        ValueError
-            If the frame has another size than the first.
-        """
-        height, width = indices.shape
-        if self._size is None:
-            self._size = width, height
-            self._stream = self._open_stream(width + width % 2, height + height % 2)
-        if self._size != (width, height) or self._stream is None:
-            raise ValueError(f"a frame of {width} x {height} in a film of {self._size[0]} x {self._size[1]}")
+    def _write(self, indices: npt.NDArray[np.uint8]) -> None:
+        assert self._stream is not None  # noqa: S101 - `_begin` comes first
         self._fill_planes(indices)
         frame = av.VideoFrame.from_ndarray(self._planes, format="yuv420p")
         frame.pts = self.frames
         frame.time_base = 1 / self._rate
         self._container.mux(self._stream.encode(frame))
-        self.frames += 1
 
     def _open_stream(self, width: int, height: int) -> av.VideoStream:
         added = self._container.add_stream(self._codec.name, rate=self._rate, options=dict(self._codec.options))
@@ -148,7 +126,7 @@ class VideoWriter:
 
 def _convert_palette(palette: Sequence[int]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
     """Return luma, shape (256,), and both chroma components, shape (2, 256), of each colour (ITU-R BT.709, 3 and 4)."""
-    colours = np.zeros((_COLOURS, 3))
+    colours = np.zeros((COLOURS, 3))
     given = np.array(list(palette)).reshape(-1, 3) / 255
     colours[: len(given)] = given
     red, _, blue = colours.T

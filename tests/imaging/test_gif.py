@@ -64,7 +64,7 @@ def test_a_view_that_is_upside_down_in_memory_is_written_as_it_looks(tmp_path):
 
 
 def test_a_frame_of_another_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="a frame of 2 x 1 in a gif of 1 x 1"):
+    with pytest.raises(ValueError, match="a frame of 2 x 1 in a film of 1 x 1"):
         write(tmp_path / "t.gif", [[[0]], [[0, 0]]])
 
 
