@@ -128,7 +128,8 @@ def head(key: str, count: int) -> bytes:
     FileNotFoundError
         If there is no such file.
     """
-    return _get(key, Range=f"bytes=0-{count - 1}")["Body"].read()
+    content: bytes = _get(key, Range=f"bytes=0-{count - 1}")["Body"].read()
+    return content
 
 
 def delete(keys: Iterable[str]) -> None:
