@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from chalicelib.imaging.film import COLOURS, FilmWriter
+from chalicelib.imaging.filmwriter import COLOURS, FilmWriter
 
 # Browsers play anything shorter at 10 frames per second.
 _SHORTEST_DELAY_CS = 2

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from chalicelib.imaging.film import COLOURS, FilmWriter
+from chalicelib.imaging.filmwriter import COLOURS, FilmWriter
 
 _KEYFRAME_S = 5
 _MAX_KEYFRAME_FRAMES = 120
