@@ -68,8 +68,25 @@ class TooLargeError(SiderealError):
     """Raised when a body is larger than the platform passes on."""
 
 
+class ThrottledError(SiderealError):
+    """Raised when somebody asks more often than is allowed; says when to ask again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        seconds = f"{retry_after_s} second" + ("" if retry_after_s == 1 else "s")
+        super().__init__(f"Request was throttled. Expected available in {seconds}.")
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamError(SiderealError):
+    """Raised when a service of somebody else's (the telescope portal) answers with what makes no sense, or refuses us."""
+
+
 class UnavailableError(SiderealError):
     """Raised when something this project needs does not answer; the caller may try again."""
+
+    def __init__(self, text: str, retry_after_s: int = 5) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 class NotConfiguredError(UnavailableError):

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Json, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, field_validator
 
 DEFAULT_PIPELINES = {
     "Timelapse": "chalicelib.pipelines.timelapse.TimelapsePipeline",
@@ -109,6 +109,43 @@ class Settings(BaseModel):
     timelapse_colours: Literal["cubehelix", "heat", "ice", "negative"] = Field(
         "cubehelix",
         description="Colours of the flag `colour_map`: `cubehelix`, `heat`, `ice` or `negative`.",
+    )
+
+    # Observing
+    portal_url: str = Field("https://observe.lco.global", description="Address of the telescope portal.")
+    archive_url: str = Field("https://archive-api.lco.global", description="Address of the archive of its frames.")
+    portal_token: SecretStr | None = Field(
+        None, description="Token of portal and archive, for a laptop; deployed, one of the next two names it."
+    )
+    portal_token_parameter: str | None = Field(
+        None, description="Name of the SSM parameter (SecureString) that holds the token."
+    )
+    portal_token_secret: str | None = Field(
+        None, description="Name or ARN of the Secrets Manager secret that holds the token."
+    )
+    throttle_observe: str = Field(
+        "6/minute",
+        description="How often one user, or one address, may ask for observations: `<number>/<second|minute|hour|day>`.",
+    )
+    observe_requires_token: bool = Field(
+        False, description="Whether `POST /api/observe/` needs a token, as other writes do; it is open by default."
+    )
+
+    # Alerts
+    alert_quiet_s: float = Field(
+        900,
+        ge=0,
+        description="Seconds without a new frame after which a timelapse is made of an observation that lacks some.",
+    )
+    alert_watch_hours: float = Field(
+        48, gt=0, description="Hours for which a completed observation is watched for late frames, or its undoing."
+    )
+    from_email_address: str | None = Field(
+        None, description="Sender of e-mail, verified with SES; without it none is sent."
+    )
+    mail_folder: Path | None = Field(None, description="Folder that takes e-mail instead of SES, for a laptop.")
+    public_url: str | None = Field(
+        None, description="Address under which people reach this deployment; links in e-mail begin with it."
     )
 
     @field_validator("cors_origins", mode="before")

@@ -39,6 +39,8 @@ class Family(ABC):
         (errors.ConflictError, 409),
         (errors.TooLargeError, 413),
         (errors.UnsupportedMediaTypeError, 415),
+        (errors.ThrottledError, 429),
+        (errors.UpstreamError, 502),
         (errors.UnavailableError, 503),
     )
 
@@ -48,8 +50,8 @@ class Family(ABC):
         headers = {}
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        elif status == 503:
-            headers["Retry-After"] = "5"
+        elif isinstance(error, (errors.ThrottledError, errors.UnavailableError)):
+            headers["Retry-After"] = str(error.retry_after_s)
         return Reply(self.error_body(error), status, headers)
 
     def method_not_allowed(self, method: str, allowed: str) -> Reply:
@@ -93,7 +95,7 @@ class AsimovFamily(Family):
 class TelescopeFamily(Family):
     """`{"detail": ...}`, or `{field: [texts]}` where fields are wrong."""
 
-    FORMS = ("options",)
+    FORMS = ("options", "fields")
     """Fields whose members are fields, too: `{"options": {"fps": [texts]}}`. Elsewhere the path stands in the text."""
 
     def message(self, text: str) -> dict[str, Any]:  # noqa: D102

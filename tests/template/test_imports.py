@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-LAYERS = ("handlers", "services", "storage", "models")
+LAYERS = ("handlers", "services", "facilities", "storage", "models")
 """Each may import those to its right, and none to its left."""
 
 

@@ -1,0 +1,1 @@
+"""Telescope portals: what a facility offers, and those that are known."""

@@ -1,0 +1,51 @@
+"""Observations asked of a facility."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib import clock
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One observation as it is kept; times are stored time texts.
+
+    Parameters
+    ----------
+    id : int
+        Ours.
+    observation_id, group_id : str
+        The facility's: the request, and the group that it is cancelled by.
+    parameters : dict
+        The form as it was submitted, with its `name`.
+    status : str
+        The facility's word, "" until the first look.
+    """
+
+    id: int
+    target_id: int
+    facility: str
+    observation_id: str
+    group_id: str
+    parameters: dict[str, Any]
+    created: str
+    modified: str
+    status: str = ""
+    scheduled_start: str | None = None
+    scheduled_end: str | None = None
+    user: str = ""
+
+    def public(self) -> dict[str, Any]:
+        """Return the form in which the API shows it."""
+        return {
+            "id": self.id,
+            "target": self.target_id,
+            "facility": self.facility,
+            "observation_id": self.observation_id,
+            "status": self.status,
+            "parameters": self.parameters,
+            "created": clock.to_unix(self.created),
+            "modified": clock.to_unix(self.modified),
+            "scheduled_start": None if self.scheduled_start is None else clock.to_unix(self.scheduled_start),
+            "scheduled_end": None if self.scheduled_end is None else clock.to_unix(self.scheduled_end),
+        }
