@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from chalicelib.errors import SiderealError
+from chalicelib.models.observations import ObservationState as ObservationState  # for those who write facilities
 from chalicelib.models.targets import Target
 
 
@@ -35,15 +36,6 @@ class Submitted:
 
     observation_id: str
     group_id: str
-
-
-@dataclass(frozen=True)
-class ObservationState:
-    """How an observation stands at its facility; the times (aware, UTC) are None until it is scheduled."""
-
-    status: str
-    scheduled_start: datetime | None = None
-    scheduled_end: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,19 @@
 """Observations asked of a facility."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from chalicelib import clock
+
+
+@dataclass(frozen=True)
+class ObservationState:
+    """How an observation stands at its facility; the times (aware, UTC) are None until it is scheduled."""
+
+    status: str
+    scheduled_start: datetime | None = None
+    scheduled_end: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def tables() -> list[Table]:
     return [
         Table(settings.ledger_table, has_lists=True),
         Table(settings.telescope_table, has_lists=True, ttl_attribute="expires_at"),
-        Table(settings.operations_table),
+        Table(settings.operations_table, ttl_attribute="expires_at"),
     ]
 
 
