@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.storage import schema
+from local import parameters
 
 FOLDER = Path(__file__).resolve().parents[1] / ".chalice"
 
@@ -26,6 +27,7 @@ FUNCTIONS = {
     "make_rendition": "MakeRendition",
     "run_dead_letters": "RunDeadLetters",
     "sweep": "Sweep",
+    "process_alerts": "ProcessAlerts",
 }
 QUEUE_OF = {
     "run_timelapse": "timelapse",
@@ -39,6 +41,8 @@ LAYER_OF = {"run_timelapse": "timelapse", "make_rendition": "timelapse", "run_pi
 
 _READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
 _WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+_COUNT = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+_OPERATE = [*_COUNT, "dynamodb:PutItem"]
 _FILES = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 _CONSUME = [
     "sqs:ReceiveMessage",
@@ -64,8 +68,7 @@ def resources() -> dict[str, Any]:
     for function, logical in FUNCTIONS.items():
         made[logical] = _function(function)
     made |= _gateway_responses()
-    key = {"Type": "String", "NoEcho": True, "MinLength": 20, "Description": "token:user of the first API key"}
-    return {"Parameters": {"AsimovApiKey": key}, "Resources": made}
+    return {"Parameters": parameters.PARAMETERS, "Conditions": parameters.CONDITIONS, "Resources": made}
 
 
 def layer_file(layer: str) -> str:
@@ -90,6 +93,20 @@ def policy(function: str) -> dict[str, Any]:
             _allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")),
         ]
         return {"Version": "2012-10-17", "Statement": statements}
+    if function == "process_alerts":
+        frames = {"Fn::Sub": "${Artefacts.Arn}/products/*"}
+        timelapses = {"Fn::Sub": "${Artefacts.Arn}/processes/*"}
+        statements += [
+            _allow([*_READ, *_WRITE], *_arns("telescope")),
+            _allow(_OPERATE, _arn("OperationsTable")),
+            _allow(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], frames),
+            _allow(["s3:DeleteObject"], frames, timelapses),
+            _allow(["s3:ListBucket"], _arn("Artefacts")),
+            _allow(_SEND, _arn("TimelapseQueue")),
+            parameters.token_statement(),
+            parameters.mail_statement(),
+        ]
+        return {"Version": "2012-10-17", "Statement": statements}
     if function == "make_rendition":
         own = [{"Fn::Sub": f"${{Artefacts.Arn}}/{folder}/*"} for folder in schema.KEPT_DAYS]
         statements += [
@@ -103,13 +120,14 @@ def policy(function: str) -> dict[str, Any]:
         return {"Version": "2012-10-17", "Statement": statements}
     statements += [
         _allow([*_READ, *_WRITE], *_arns("telescope")),
-        _allow(["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], _arn("OperationsTable")),
+        _allow(_OPERATE if function == "api" else _COUNT, _arn("OperationsTable")),
         _allow(_FILES, {"Fn::Sub": "${Artefacts.Arn}/*"}),
         _allow(["s3:ListBucket"], _arn("Artefacts")),
     ]
     if function == "api":
         statements.append(_allow([*_READ, *_WRITE], *_arns("ledger")))
         statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue"), _arn("RenditionQueue")))
+        statements.append(parameters.token_statement())
     else:
         statements.append(_allow(_CONSUME, _arn(QUEUES[QUEUE_OF[function]])))
     if function in ("run_timelapse", "run_pipeline"):  # a run that hands over asks for the next one
@@ -190,8 +208,7 @@ def _function(function: str) -> dict[str, Any]:
         "RENDITION_QUEUE": {"Ref": "RenditionQueue"},
     }
     properties: dict[str, Any] = {"Environment": {"Variables": variables}}
-    if function == "api":
-        variables["ASIMOV_API_KEY"] = {"Ref": "AsimovApiKey"}
+    variables |= parameters.settings_of(function)
     if function in LAYER_OF:
         properties["Layers"] = [{"Ref": LAYERS[LAYER_OF[function]]}]
         properties["EphemeralStorage"] = {"Size": 10_240}
@@ -204,6 +221,8 @@ def _function(function: str) -> dict[str, Any]:
         if function in LAYER_OF:
             source["ScalingConfig"] = {"MaximumConcurrency": 50}
         properties["Events"] = {f"{FUNCTIONS[function]}SqsEventSource": {"Properties": source}}
+    if function == "process_alerts":
+        properties["Events"] = {"ProcessAlertsEvent": {"Properties": {"Schedule": {"Ref": "AlertRate"}}}}
     return {"Properties": properties}
 
 

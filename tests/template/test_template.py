@@ -1,6 +1,8 @@
 """The deployment template says what the code says."""
 
 import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,17 @@ from chalicelib.settings import get_settings
 from local import template
 
 FOLDER = Path(__file__).resolve().parents[2] / ".chalice"
+STAGES = json.loads((FOLDER / "config.json").read_text())["stages"]
+
+Packaged = Callable[[str], dict[str, Any]]
+
+
+def each_statement(function: str) -> list[dict[str, Any]]:
+    """Return the statements of a policy, with every branch of the conditional ones."""
+    found = []
+    for statement in template.policy(function)["Statement"]:
+        found += [each for each in statement.get("Fn::If", ["", statement])[1:] if each != {"Ref": "AWS::NoValue"}]
+    return found
 
 
 def test_the_generated_files_are_those_that_lie_in_the_repository() -> None:
@@ -21,7 +34,7 @@ def test_the_generated_files_are_those_that_lie_in_the_repository() -> None:
 def test_every_function_of_the_bundle_has_a_policy_of_its_own() -> None:
     functions = {"api_handler"} | {handler.name for handler in app.pure_lambda_functions}
     functions |= {source.name for source in app.event_sources if hasattr(source, "name")}
-    configured = json.loads((FOLDER / "config.json").read_text())["stages"]["dev"]["lambda_functions"]
+    configured = json.loads((FOLDER / "config.json").read_text())["lambda_functions"]
     assert set(configured) == functions
     assert len({entry["iam_policy_file"] for entry in configured.values()}) == len(functions)
     assert all((FOLDER / entry["iam_policy_file"]).is_file() for entry in configured.values())
@@ -29,7 +42,7 @@ def test_every_function_of_the_bundle_has_a_policy_of_its_own() -> None:
 
 @pytest.mark.parametrize("function", template.FUNCTIONS)
 def test_policies_name_actions_and_resources(function: str) -> None:
-    for statement in template.policy(function)["Statement"]:
+    for statement in each_statement(function):
         assert not any("*" in action for action in statement["Action"])
         if not any(action.startswith("xray:") for action in statement["Action"]):
             assert "*" not in statement["Resource"]
@@ -45,7 +58,7 @@ def test_every_function_is_told_where_things_are_kept() -> None:
 
 
 def test_a_queue_hides_a_message_for_longer_than_its_function_runs() -> None:
-    configured = json.loads((FOLDER / "config.json").read_text())["stages"]["dev"]["lambda_functions"]
+    configured = json.loads((FOLDER / "config.json").read_text())["lambda_functions"]
     made = template.resources()["Resources"]
     for function, queue in template.QUEUE_OF.items():
         visibility = made[template.QUEUES[queue]]["Properties"]["VisibilityTimeout"]
@@ -74,7 +87,59 @@ def test_every_job_function_that_computes_carries_one_layer_of_those_that_are_bu
 
 @pytest.mark.parametrize("function", ["run_timelapse", "run_pipeline"])
 def test_a_function_whose_runs_hand_over_may_send_the_message_of_the_next_run(function: str) -> None:
-    allowed = [
-        each["Resource"] for each in template.policy(function)["Statement"] if "sqs:SendMessage" in each["Action"]
-    ]
+    allowed = [each["Resource"] for each in each_statement(function) if "sqs:SendMessage" in each["Action"]]
     assert allowed == [[{"Fn::GetAtt": ["TimelapseQueue", "Arn"]}, {"Fn::GetAtt": ["PipelineQueue", "Arn"]}]]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_gives_each_function_its_own_policy_time_and_memory(packaged: Packaged, stage: str) -> None:
+    made = packaged(stage)["Resources"]
+    configured = json.loads((FOLDER / "config.json").read_text())
+    for name, own in configured["lambda_functions"].items():
+        logical = template.FUNCTIONS["api" if name == "api_handler" else name]
+        function = made[logical]
+        expected = {key: own.get(key, configured[key]) for key in ("lambda_timeout", "lambda_memory_size")}
+        assert [function["Properties"][key] for key in ("Timeout", "MemorySize")] == list(expected.values()), name
+        (role,) = function["Properties"]["Role"]["Fn::GetAtt"][:1]
+        written = json.loads((FOLDER / own["iam_policy_file"]).read_text())
+        assert [each["PolicyDocument"] for each in made[role]["Properties"]["Policies"]] == [written], name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_function_of_the_template_is_one_that_chalice_makes(packaged: Packaged, stage: str) -> None:
+    made = packaged(stage)["Resources"]
+    assert [name for name, resource in made.items() if "Type" not in resource] == []
+    assert {name for name, each in made.items() if each["Type"] == "AWS::Serverless::Function"} == set(
+        template.FUNCTIONS.values()
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_in_the_template_needs_itself_or_what_is_not_there(packaged: Packaged, stage: str) -> None:
+    made = packaged(stage)
+    known = set(made["Resources"]) | set(made["Parameters"])
+    needs = {name: set(_mentioned(resource)) for name, resource in made["Resources"].items()}
+    assert {name for each in needs.values() for name in each} <= known
+    settled: set[str] = set(made["Parameters"])
+    while ready := {name for name, each in needs.items() if name not in settled and each <= settled}:
+        settled |= ready
+    assert known - settled == set()
+
+
+def _mentioned(part: Any) -> Iterator[str]:
+    """Yield the logical names that a part of the template refers to."""
+    names: list[str] = []
+    if isinstance(part, list):
+        for each in part:
+            yield from _mentioned(each)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("Ref", "Fn::GetAtt"):
+                names = [value] if isinstance(value, str) else value[:1]
+            elif key == "Fn::Sub":
+                text, own = value if isinstance(value, list) else (value, {})
+                names = [name for name in re.findall(r"\$\{([^}!]+)\}", text) if name not in own]
+                yield from _mentioned(own)
+            else:
+                yield from _mentioned(value)
+    yield from (name.partition(".")[0] for name in names if not name.startswith("AWS::"))
