@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, field_validator
 
+from chalicelib.models.rates import Rate
+
 DEFAULT_PIPELINES = {
     "Timelapse": "chalicelib.pipelines.timelapse.TimelapsePipeline",
     "Photometry": "chalicelib.pipelines.photometry.PhotometryPipeline",
@@ -123,8 +125,8 @@ class Settings(BaseModel):
     portal_token_secret: str | None = Field(
         None, description="Name or ARN of the Secrets Manager secret that holds the token."
     )
-    throttle_observe: str = Field(
-        "6/minute",
+    throttle_observe: Rate = Field(
+        Rate(6, 60),
         description="How often one user, or one address, may ask for observations: `<number>/<second|minute|hour|day>`.",
     )
     observe_requires_token: bool = Field(
@@ -147,6 +149,11 @@ class Settings(BaseModel):
     public_url: str | None = Field(
         None, description="Address under which people reach this deployment; links in e-mail begin with it."
     )
+
+    @field_validator("throttle_observe", mode="before")
+    @classmethod
+    def _parse_rate(cls, value: object) -> object:
+        return Rate.parse(value) if isinstance(value, str) else value
 
     @field_validator("cors_origins", mode="before")
     @classmethod

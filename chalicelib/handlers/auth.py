@@ -45,6 +45,14 @@ def require_user(authorization: str | None) -> str:
     return found
 
 
+def user_or_none(authorization: str | None) -> str | None:
+    """Return the user to whom the Authorization header belongs; None where it is missing or wrong."""
+    try:
+        return require_user(authorization)
+    except (UnauthenticatedError, NotConfiguredError):
+        return None
+
+
 @cache
 def require_configured() -> tuple[tuple[bytes, str], ...]:
     """Return the configured (token, user) pairs, those of the environment first.
