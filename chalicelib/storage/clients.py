@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sqs import SQSClient
 
 # With the time-outs below, a service that hangs is given up within the 29 seconds of a request: the caller is told.
@@ -48,7 +49,17 @@ def sqs() -> "SQSClient":
     return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=5, retries=_RETRIES))
 
 
+@cache
+def ses() -> "SESV2Client":
+    """Return the client for e-mail; it never tries again by itself, for a mail must not be sent twice."""
+    import boto3
+    from botocore.config import Config
+
+    once: Any = {"mode": "standard", "total_max_attempts": 1}
+    return boto3.client("sesv2", config=Config(connect_timeout=2, read_timeout=10, retries=once))
+
+
 def forget() -> None:
     """Drop the clients, so that the next use makes new ones; for tests and forked workers."""
-    for maker in (dynamodb, s3, sqs):
+    for maker in (dynamodb, s3, sqs, ses):
         maker.cache_clear()
