@@ -14,6 +14,7 @@ from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.targets import page_of
 from chalicelib.models.data_products import (
     FITS_FILE,
+    FITS_MAGIC_BYTES,
     DataProduct,
     Group,
     GroupChange,
@@ -22,6 +23,7 @@ from chalicelib.models.data_products import (
     UploadInput,
     check_file_name,
     default_type,
+    is_fits_start,
     segment_of,
 )
 from chalicelib.models.validation import validate_telescope
@@ -32,9 +34,6 @@ from chalicelib.storage import artefacts, data_products, groups, targets
 
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
-
-_FITS_MAGIC = (b"SIMPLE  =", b"\x1f\x8b")
-_MAGIC_BYTES = 16
 
 
 def list_products(request: Request) -> Reply:
@@ -71,7 +70,7 @@ def complete_product(request: Request) -> Reply:
             raise InvalidInputError.of("file", "The submitted file is empty.")
         try:
             if product.data_product_type == FITS_FILE:
-                _check_fits(artefacts.head(arrival, _MAGIC_BYTES))
+                _check_fits(artefacts.head(arrival, FITS_MAGIC_BYTES))
             artefacts.copy(arrival, product.key)
         except FileNotFoundError:  # it was there a moment ago
             raise ConflictError("Another request completes or deletes this upload; ask again.") from None
@@ -162,7 +161,7 @@ def _upload(request: Request) -> Reply:
     file = _checked(files[0])
     product = _new_product(given, file.name, len(file.content))
     if product.data_product_type == FITS_FILE:
-        _check_fits(file.content[:_MAGIC_BYTES])
+        _check_fits(file.content[:FITS_MAGIC_BYTES])
     artefacts.put_bytes(product.key, file.content)
     try:
         product = data_products.create(product)
@@ -182,7 +181,7 @@ def _checked(file: UploadedFile) -> UploadedFile:
 
 
 def _check_fits(start: bytes) -> None:
-    if not start.startswith(_FITS_MAGIC):
+    if not is_fits_start(start):
         raise InvalidInputError.of("file", "This is not a FITS file: it does not begin with SIMPLE, nor is it gzipped.")
 
 

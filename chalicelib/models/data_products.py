@@ -18,6 +18,9 @@ PLOT_CARDS = "PLOT#"
 """What the keys of the entries of plots in the partition of their target begin with."""
 FITS_FILE = "fits_file"
 FITS_SUFFIXES = (".fits", ".fz", ".fit", ".fts", ".fits.gz")
+_FITS_MAGIC = (b"SIMPLE  =", b"\x1f\x8b")
+FITS_MAGIC_BYTES = 16
+"""Bytes from the start of a file that tell whether it is FITS."""
 _IMAGE_SUFFIXES = (".gif", ".png", ".jpg", ".jpeg", ".mp4", ".webm", ".svg")
 
 
@@ -50,6 +53,11 @@ def default_type(name: str) -> str:
     if lower.endswith(FITS_SUFFIXES):
         return FITS_FILE
     return "image_file" if lower.endswith(_IMAGE_SUFFIXES) else ""
+
+
+def is_fits_start(start: bytes) -> bool:
+    """Say whether a file that begins like this is FITS, or gzipped."""
+    return start.startswith(_FITS_MAGIC)
 
 
 def segment_of(name: str) -> str:

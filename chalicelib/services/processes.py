@@ -39,15 +39,20 @@ from chalicelib.storage import (
     targets,
 )
 from chalicelib.storage.freeform import check_size, pack
-from chalicelib.storage.processes import IdentifierTakenError
+from chalicelib.storage.processes import IdentifierTakenError, ProcessExistsError
 
 UNEXPECTED = "An unexpected error occurred"
 NOT_SUBMITTED = "Failed to submit job"
 IDENTIFIER_TRIES = 50
 
 
-def submit_process(given: ProcessInput, user: str) -> Process:
+def submit_process(given: ProcessInput, user: str, process_id: int | None = None) -> Process:
     """Keep a new process and ask for its run.
+
+    Parameters
+    ----------
+    process_id : int, optional
+        An id that was reserved: asked for twice, the process is only made once, and returned as it is.
 
     Raises
     ------
@@ -72,7 +77,7 @@ def submit_process(given: ProcessInput, user: str) -> Process:
     moment = clock.now()
     stem = f"{pipeline.short_name}_{target.id}_{moment:%Y%m%d%H%M%S}"
     process = Process(
-        id=processes.next_id(),
+        id=processes.next_id() if process_id is None else process_id,
         identifier=stem,
         target_id=target.id,
         target_folder=segment_of(target.name),
@@ -85,7 +90,10 @@ def submit_process(given: ProcessInput, user: str) -> Process:
         product_ids=tuple(product_ids),
         user=user,
     )
-    process = _create_with_free_identifier(process, stem, moment.timestamp())
+    try:
+        process = _create_with_free_identifier(process, stem, moment.timestamp())
+    except ProcessExistsError:
+        return processes.get(process.id)
     _send(process)
     return process
 

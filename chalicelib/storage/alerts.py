@@ -131,15 +131,19 @@ def change(observation_id: int, token: str, values: Mapping[str, Any]) -> Alert:
     return _run(_claimed(observation_id, token, expression, names, bound))
 
 
-def gain(observation_id: int, token: str, product_id: int, now: datetime) -> Write:
-    """Describe that a frame has become a data product, for the transaction that keeps that."""
-    return _claimed(
-        observation_id,
-        token,
-        "SET #last = :now, #until = :until ADD #ids :ids",
-        {"#last": "last_frame_at", "#until": "claimed_until", "#ids": "product_ids"},
-        {":now": clock.to_text(now), ":until": _lease_end(now), ":ids": {product_id}},
-    )
+def gain(observation_id: int, token: str, product_id: int | None, now: datetime) -> Write:
+    """Describe that a frame was kept, for the transaction that does so.
+
+    Parameters
+    ----------
+    product_id : int or None
+        The data product that it has become, if a timelapse can show that.
+    """
+    expression, names = "SET #last = :now, #until = :until", {"#last": "last_frame_at", "#until": "claimed_until"}
+    values = {":now": clock.to_text(now), ":until": _lease_end(now)}
+    if product_id is not None:
+        expression, names["#ids"], values[":ids"] = f"{expression} ADD #ids :ids", "product_ids", {product_id}
+    return _claimed(observation_id, token, expression, names, values)
 
 
 def release(observation_id: int, token: str, due_at: datetime, values: Mapping[str, Any]) -> None:

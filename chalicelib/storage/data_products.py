@@ -14,6 +14,9 @@ from chalicelib.storage.requests import ConditionFailedError, Key, Write
 _GROUPS_TOGETHER = 50
 """Groups that a product leaves in the transaction that deletes it; DynamoDB takes 100 actions."""
 
+UPLOAD_PENDING = "value_error.uploading"
+"""Kind of the fault that a file of this name is yet to be uploaded; it may never be."""
+
 _MAX_KEY_BYTES = 2048
 """DynamoDB refuses even to look for a longer key."""
 
@@ -38,8 +41,8 @@ def next_ids(count: int) -> range:
     return counters.next_ids("DATAPRODUCT", count)
 
 
-def create(product: DataProduct) -> DataProduct:
-    """Keep a new data product whose file is there, and return it. One transaction.
+def create(product: DataProduct, also: Sequence[Write] = ()) -> DataProduct:
+    """Keep a new data product whose file is there, and return it. One transaction, with `also` others.
 
     Two targets may share a folder (`a/b` and `a_b`; a name that another target had before): where the address belongs to
     the other target, the file goes into a folder of its own, with a second transaction.
@@ -48,13 +51,20 @@ def create(product: DataProduct) -> DataProduct:
     ------
     InvalidInputError
         If its target or one of its groups does not exist, or the target has a file of this name.
+    ClaimLostError
+        If a condition of `also` does not hold: the claim under which the caller works.
     """
 
     def keep(product: DataProduct) -> None:
         def writes_at(place: lists.Place) -> list[Write]:
-            return [targets.exists(product.target_id), _guard(product), *_writes(product, place)]
+            return [*also, targets.exists(product.target_id), _guard(product), *_writes(product, place)]
 
-        lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
+        try:
+            lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
+        except ConditionFailedError as error:
+            if any(error.failed[: len(also)]):
+                raise ClaimLostError("the claim of who keeps the data product no longer stands") from None
+            raise ConditionFailedError(error.items[len(also) :], error.failed[len(also) :]) from None
 
     return _under_free_address(product, keep)
 
@@ -397,7 +407,8 @@ def _explain(error: ConditionFailedError, product: DataProduct) -> InvalidInputE
         return InvalidInputError.of("target", text, "value_error.missing_record")
     if error.failed[1]:
         text = f"A data product named '{product.name}' already exists, or is being uploaded, for this target."
-        return InvalidInputError.of("filename" if product.is_uploading else "file", text, "value_error.unique")
+        kind = UPLOAD_PENDING if "expires_at" in (error.items[1] or {}) else "value_error.unique"
+        return InvalidInputError.of("filename" if product.is_uploading else "file", text, kind)
     wrong = ", ".join(map(str, product.groups))
     return InvalidInputError.of("group", f'Invalid pk "{wrong}" - object does not exist.', "value_error.missing_record")
 

@@ -41,6 +41,10 @@ def card_key(target_id: int, process_id: int) -> Key:
     return {"pk": f"TARGET#{target_id}", "sk": f"PROCESS#{process_id:015d}"}
 
 
+class ProcessExistsError(Exception):
+    """Raised when there is a process of this id already: what is done twice was done."""
+
+
 class IdentifierTakenError(Exception):
     """Raised when another process has this identifier."""
 
@@ -51,12 +55,14 @@ def next_id() -> int:
 
 
 def create(process: Process, enqueued_at: float) -> None:
-    """Keep a new process. One transaction (conditions: its target exists, its identifier is not in use).
+    """Keep a new process. One transaction (conditions: its target exists, neither its id nor its identifier is in use).
 
     Raises
     ------
     InvalidInputError
         If the target does not exist.
+    ProcessExistsError
+        If the id is in use.
     IdentifierTakenError
         If the identifier is in use.
     """
@@ -96,7 +102,7 @@ def create(process: Process, enqueued_at: float) -> None:
         if error.failed[0]:
             text = f'Invalid pk "{process.target_id}" - object does not exist.'
             raise InvalidInputError.of("target", text, "value_error.missing_record") from None
-        raise IdentifierTakenError from None
+        raise (ProcessExistsError if error.failed[2] else IdentifierTakenError) from None
 
 
 def get(process_id: int) -> Process:
