@@ -21,8 +21,11 @@ os.environ.update(
     POWERTOOLS_LOG_LEVEL="CRITICAL",
     POWERTOOLS_METRICS_DISABLED="true",
     RENDITION_WAIT_S="0",
+    # nobody listens there: no test reaches a service of somebody else's
+    PORTAL_URL="http://127.0.0.1:9",
+    ARCHIVE_URL="http://127.0.0.1:9",
 )
-for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ASIMOV_API_KEYS_FILE"):
+for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ASIMOV_API_KEYS_FILE", "PORTAL_TOKEN"):
     os.environ.pop(name, None)
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -50,15 +53,19 @@ def _fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 def forget() -> None:
     """Empty every cache of the process."""
     from chalicelib import settings
+    from chalicelib.facilities import registry as facilities
     from chalicelib.handlers import auth
     from chalicelib.pipelines import registry
-    from chalicelib.storage import clients, lists, queues
+    from chalicelib.storage import circuits, clients, lists, queues, secrets
 
     settings.get_settings.cache_clear()
     auth.require_configured.cache_clear()
     auth.allowed_origins.cache_clear()
     registry.all_pipelines.cache_clear()
     queues.queue_url.cache_clear()
+    facilities.forget()
+    circuits.forget()
+    secrets.forget()
     clients.forget()
     lists.forget()
 

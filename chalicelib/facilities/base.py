@@ -6,7 +6,7 @@ Services know this interface only. Parameters of a form are JSON values by field
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -56,7 +56,7 @@ class Frame:
 
     id: str
     name: str
-    url: str | None
+    url: str | None = field(repr=False)
     md5: str | None = None
 
 
