@@ -10,6 +10,7 @@ from chalicelib.handlers import (
     events,
     health,
     jobs,
+    observation_templates,
     pages,
     processes,
     productions,
@@ -23,7 +24,19 @@ app = Chalice(app_name="sidereal", configure_logs=False)
 app.debug = False
 app.api.binary_types.append("multipart/form-data")
 
-for module in (health, events, productions, targets, data_products, reduced_data, renditions, processes, pages, jobs):
+for module in (
+    health,
+    events,
+    productions,
+    targets,
+    data_products,
+    reduced_data,
+    renditions,
+    processes,
+    observation_templates,
+    pages,
+    jobs,
+):
     app.register_blueprint(module.blueprint)
 
 if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):

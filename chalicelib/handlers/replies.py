@@ -111,13 +111,18 @@ class TelescopeFamily(Family):
 
     def _by_field(self, wrong: Sequence[errors.FieldError]) -> dict[str, Any]:
         body: dict[str, Any] = {}
+        details: list[str] = []
         for fault in wrong:
             name, *path = map(str, fault.loc or ("detail",))
             if name in self.FORMS:
                 body[name] = _with_fault(body.get(name), path, fault.msg)
+                continue
+            text = (f"{'.'.join(path)}: " if path else "") + fault.msg
+            if name == "detail":  # of no single field: the published API has one text for all of these
+                details.append(text)
             else:
-                body.setdefault(name, []).append((f"{'.'.join(path)}: " if path else "") + fault.msg)
-        return body
+                body.setdefault(name, []).append(text)
+        return {**self.message(" ".join(details)), **body} if details else body
 
 
 def _with_fault(told: Any, path: Sequence[str], msg: str) -> Any:
