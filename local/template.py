@@ -94,13 +94,14 @@ def policy(function: str) -> dict[str, Any]:
         ]
         return {"Version": "2012-10-17", "Statement": statements}
     if function == "process_alerts":
-        frames = {"Fn::Sub": "${Artefacts.Arn}/products/*"}
-        timelapses = {"Fn::Sub": "${Artefacts.Arn}/processes/*"}
+        frames, timelapses, thumbnails = (
+            {"Fn::Sub": f"${{Artefacts.Arn}}/{folder}/*"} for folder in ("products", "processes", "thumbnails")
+        )
         statements += [
             _allow([*_READ, *_WRITE], *_arns("telescope")),
             _allow(_OPERATE, _arn("OperationsTable")),
             _allow(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], frames),
-            _allow(["s3:DeleteObject"], frames, timelapses),
+            _allow(["s3:DeleteObject"], frames, timelapses, thumbnails),
             _allow(["s3:ListBucket"], _arn("Artefacts")),
             _allow(_SEND, _arn("TimelapseQueue")),
             parameters.token_statement(),

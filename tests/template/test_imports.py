@@ -12,7 +12,7 @@ LAYERS = ("handlers", "services", "facilities", "storage", "models")
 """Each may import those to its right, and none to its left."""
 
 
-def test_importing_the_app_loads_no_numpy_no_fits_no_images_and_no_boto3() -> None:
+def test_importing_the_app_loads_no_numpy_no_fits_no_images_no_boto3_and_no_http_client() -> None:
     code = "import sys, app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -28,6 +28,9 @@ def test_importing_the_app_loads_no_numpy_no_fits_no_images_and_no_boto3() -> No
         "botocore.session",
         "jinja2",
         "multipart",
+        "urllib3",
+        "aws_lambda_powertools.utilities.circuit_breaker",
+        "aws_lambda_powertools.utilities.parameters",
     }
     assert loaded & heavy == set()
 

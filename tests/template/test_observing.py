@@ -85,7 +85,8 @@ def test_only_the_alerts_function_sends_mail_and_from_the_one_address(function: 
 def test_the_alerts_function_writes_frames_deletes_timelapses_and_asks_for_new_ones() -> None:
     allowed = actions("process_alerts")
     assert allowed["s3:PutObject"] == [{"Fn::Sub": "${Artefacts.Arn}/products/*"}]
-    assert {"Fn::Sub": "${Artefacts.Arn}/processes/*"} in allowed["s3:DeleteObject"]
+    deleted = {each["Fn::Sub"] for each in allowed["s3:DeleteObject"]}
+    assert deleted == {f"${{Artefacts.Arn}}/{folder}/*" for folder in ("products", "processes", "thumbnails")}
     assert allowed["sqs:SendMessage"] == [{"Fn::GetAtt": ["TimelapseQueue", "Arn"]}]
     assert not {action for action in allowed if action.startswith("sqs:Receive")}
 
