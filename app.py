@@ -11,6 +11,8 @@ from chalicelib.handlers import (
     health,
     jobs,
     observation_templates,
+    observations,
+    observing,
     pages,
     processes,
     productions,
@@ -34,6 +36,8 @@ for module in (
     renditions,
     processes,
     observation_templates,
+    observing,
+    observations,
     pages,
     jobs,
 ):

@@ -1,4 +1,4 @@
-"""Reading request bodies: strict JSON, and multipart forms."""
+"""Reading request bodies: strict JSON, and forms of both kinds."""
 
 import json
 import math
@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import parse_qsl
 
 from chalicelib.errors import FieldError, InvalidInputError, MalformedBodyError
 from chalicelib.models.validation import MAX_FAULTS, location
 
 MAX_DEPTH = 100
 """Levels of nesting accepted in a JSON body; deeper ones exhaust the interpreter's stack when written out again."""
+
+MAX_FORM_FIELDS = 1000
+"""Fields of a form; no form of ours has nearly as many."""
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any]:
@@ -141,10 +145,30 @@ class UploadedFile:
 
 @dataclass(frozen=True)
 class Form:
-    """A multipart form: texts and files by field name, repeated fields in order."""
+    """A form: texts and files by field name, repeated fields in order."""
 
     fields: dict[str, list[str]]
     files: dict[str, list[UploadedFile]]
+
+
+def parse_urlencoded(raw: bytes) -> Form:
+    """Return the form that an application/x-www-form-urlencoded body holds.
+
+    Raises
+    ------
+    MalformedBodyError
+        If the body is not UTF-8, or has more fields than any form.
+    """
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS)
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError("the form is not UTF-8") from error
+    except ValueError as error:
+        raise MalformedBodyError(f"the form has more than {MAX_FORM_FIELDS} fields") from error
+    form = Form({}, {})
+    for name, text in pairs:
+        form.fields.setdefault(name, []).append(text)
+    return form
 
 
 def parse_multipart(raw: bytes, content_type: str) -> Form:

@@ -27,7 +27,7 @@ from chalicelib.errors import (
     UnsupportedMediaTypeError,
 )
 from chalicelib.handlers import auth
-from chalicelib.handlers.body import Form, parse_json_object, parse_multipart
+from chalicelib.handlers.body import Form, parse_json_object, parse_multipart, parse_urlencoded
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.observability import logger, metrics
 from chalicelib.settings import get_settings
@@ -90,8 +90,15 @@ class Request:
             raise UnsupportedMediaTypeError(f'Unsupported media type "{self.content_type}" in request.')
         return parse_json_object(self.body)
 
+    @property
+    def is_urlencoded(self) -> bool:
+        """Whether the body is a form as browsers send it without files."""
+        return self.content_type == "application/x-www-form-urlencoded"
+
     def form(self) -> Form:
-        """Return the multipart form that the body holds."""
+        """Return the form that the body holds."""
+        if self.is_urlencoded:
+            return parse_urlencoded(self.body)
         return parse_multipart(self.body, str(self.raw.headers.get("content-type", "")))
 
     def id(self, name: str) -> int:

@@ -1,0 +1,35 @@
+"""Observations that were asked for, and how they stand."""
+
+from chalice import Blueprint
+
+from chalicelib.handlers import paging
+from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.targets import page_of
+from chalicelib.services import observing as service
+from chalicelib.storage import observations
+
+blueprint = Blueprint(__name__)
+router = Router(blueprint, TELESCOPE)
+
+
+def list_observations(request: Request) -> Reply:
+    """List the observations of a target, newest first."""
+    target_id = paging.target_of(request)
+    found, total, page = observations.read_page(target_id, paging.limit_of(request, 100), request.query.get("next"))
+    return page_of([observation.public() for observation in found], total, page, request)
+
+
+def get_observation(request: Request) -> Reply:
+    """Show an observation."""
+    return Reply(observations.get(request.id("observation_pk")).public())
+
+
+def cancel_observation(request: Request) -> Reply:
+    """Cancel an observation at its facility."""
+    return Reply(service.cancel_observation(request.id("observation_pk")).public())
+
+
+router.add("/api/observations", GET=list_observations)
+router.add("/api/observations/{observation_pk}", GET=get_observation)
+router.add("/api/observations/{observation_pk}/cancel", PATCH=cancel_observation)

@@ -1,0 +1,57 @@
+"""tom_education's create observation alert API, whose throttle is the only one there is."""
+
+from typing import Any
+
+from chalice import Blueprint
+
+from chalicelib.errors import InvalidInputError, MalformedBodyError
+from chalicelib.handlers import auth
+from chalicelib.handlers.body import Form, parse_json_object
+from chalicelib.handlers.callers import throttle_key
+from chalicelib.handlers.http import READING, Request, Router
+from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.models.observing import ObserveInput
+from chalicelib.models.rates import Rate
+from chalicelib.models.validation import validate_telescope
+from chalicelib.services import observing as service
+from chalicelib.settings import get_settings
+from chalicelib.storage import throttle
+
+blueprint = Blueprint(__name__)
+router = Router(blueprint, TELESCOPE)
+
+SCOPE = "observe"
+
+
+def observe(request: Request) -> Reply:
+    """Ask for an observation, of which the sender will hear by e-mail."""
+    authorization = request.raw.headers.get("authorization")
+    user = (
+        auth.require_user(authorization) if get_settings().observe_requires_token else auth.user_or_none(authorization)
+    )
+    throttle.take(SCOPE, throttle_key(request), Rate.parse(get_settings().throttle_observe))
+    given = validate_telescope(ObserveInput, _sent(request))
+    observation_pk = service.observe(given, user or "")
+    return Reply(given.echo(), 201, {"Location": f"{request.stage_prefix}/api/observations/{observation_pk}/"})
+
+
+def _sent(request: Request) -> dict[str, Any]:
+    """Return the body: JSON, or either kind of form."""
+    if not (request.is_multipart or request.is_urlencoded):
+        return request.json_object()
+    return _values(request.form())
+
+
+def _values(form: Form) -> dict[str, Any]:
+    """Return the values of a form, of repeated ones the last; `overrides` is JSON, or not given if it is empty."""
+    values: dict[str, Any] = {name: texts[-1] for name, texts in form.fields.items()}
+    overrides = values.pop("overrides", "").strip()
+    if overrides:
+        try:
+            values["overrides"] = parse_json_object(overrides.encode())
+        except MalformedBodyError as error:
+            raise InvalidInputError.of("overrides", f"Value must be valid JSON: {error}") from None
+    return values
+
+
+router.add("/api/observe", open_methods=(*READING, "POST"), POST=observe)

@@ -1,0 +1,380 @@
+"""Asking a facility for observations, each once: whatever fails on the way, none is asked for twice, and none forgotten.
+
+A submission is written down before it is sent. It ends in one transaction with the observation that it became, or because
+the facility is known not to have it. As long as neither is known it stays, and is looked for by its name: when the same input
+comes again, or by the schedule. docs/data-model.md tells its life.
+"""
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from chalicelib import clock
+from chalicelib.errors import ConflictError, NotFoundError, SiderealError, UnavailableError, UpstreamError
+from chalicelib.facilities.base import Facility, LostAnswerError, Submitted
+from chalicelib.facilities.budget import time_budget, time_left
+from chalicelib.facilities.registry import find_facility
+from chalicelib.models.observations import Observation
+from chalicelib.models.observing import ObserveInput, Submission
+from chalicelib.models.targets import Target
+from chalicelib.observability import logger, metrics
+from chalicelib.storage import alerts, observation_templates, observations, submissions
+from chalicelib.storage.requests import ConditionFailedError
+from chalicelib.storage.submissions import NameTakenError
+
+PORTAL_S = 23.0
+"""Seconds that a request leaves to its facility; API Gateway gives it 29."""
+
+SEARCH_S = 7.0
+"""Seconds of these that are kept for finding out whether a submission whose answer was lost has arrived."""
+
+WORK_S = 28.0
+"""Seconds after which nobody works on a request any more."""
+
+ARRIVAL_S = 30.0
+"""Seconds after which a facility that was asked has the observation, or never will."""
+
+BUSY_S = 5.0
+"""Seconds after which a caller may ask again while somebody else looks after the submission."""
+
+PAUSE_S = 1.0
+"""Seconds after which a facility that broke off is asked again whether it has an observation."""
+
+SKEW = timedelta(hours=1)
+"""The facility's clock may be another: from so much before its creation on a submission is looked for."""
+
+SETTLING_S = 30.0
+"""Seconds that the schedule leaves to one submission."""
+
+GIVEN_UP_AFTER = timedelta(minutes=15)
+"""A submission that the facility does not have so long after it was sent is dropped."""
+
+NAMES_IN_ORDER = 20
+"""Numbers that are tried behind a name in use, before one that nobody would guess."""
+
+CANCEL_TRIES = 3
+"""Times that a cancelled observation is looked at, where another wrote down meanwhile how it stood before."""
+
+UNSETTLED = (
+    "It is not known yet whether the facility has taken this observation. "
+    "Send the same request again after a while: it will not be doubled."
+)
+
+
+class _UnsettledError(Exception):
+    """Raised when a facility may have a submission; `answer` is what the caller is told."""
+
+    def __init__(self, answer: SiderealError) -> None:
+        super().__init__(str(answer))
+        self.answer = answer
+
+
+def observe(given: ObserveInput, user: str) -> int:
+    """Ask for an observation of a target as a template says, and return its id; an alert is opened with it.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such target, facility or template.
+    InvalidInputError
+        If the form is wrong, as we see it or as the facility does.
+    UpstreamError, UnavailableError
+        If the facility does not answer, or not with sense.
+    """
+    asked = clock.now()
+    with time_budget(PORTAL_S):
+        target, template = observation_templates.find(given.target, given.facility, given.template_name)
+        if target is None:
+            raise NotFoundError("Target not found.")
+        facility = find_facility(given.facility)
+        if template is None:
+            wanted = f"target '{target.name}' and facility '{given.facility}'"
+            raise NotFoundError(f"Template '{given.template_name}' not found for {wanted}")
+        form = {**template.fields, "name": f"{given.template_name}-{asked:%Y-%m-%d-%H%M%S}", **given.overrides}
+        draft = _draft(given, user, facility.check_form(form, target), asked)
+        earlier = _earlier(draft)
+        if isinstance(earlier, int):
+            return earlier
+        submission = earlier or _begin(draft)
+        submitted = _submitted(submission, facility, target)
+        # An answer after API Gateway has given up reaches nobody: the caller will ask again.
+        is_late = clock.now().timestamp() > draft.worked_until
+        return _settle(submission, submitted, facility, is_kept=is_late)
+
+
+def cancel_observation(observation_pk: int) -> Observation:
+    """Cancel an observation at its facility, and return it as it stands then; cancelled already is done.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such observation, here or there.
+    ConflictError
+        If its state forbids it.
+    UpstreamError, UnavailableError
+        If the facility does not answer, or not with sense.
+    """
+    observation = observations.get(observation_pk)
+    facility = find_facility(observation.facility)
+    with time_budget(PORTAL_S):
+        facility.cancel(Submitted(observation.observation_id, observation.group_id))
+        for _ in range(CANCEL_TRIES):
+            state = facility.state(observation.observation_id)
+            observation = observations.set_state(observation, state, clock.now())
+            if observation.status == state.status:
+                break
+    return observation
+
+
+def settle_submissions(seconds_left: Callable[[], float]) -> int:
+    """Find out what became of submissions that nobody works on, and return how many became observations.
+
+    The failure of one does not stop the others; a facility that does not answer is left alone until the next time.
+
+    Parameters
+    ----------
+    seconds_left : callable
+        Returns the seconds that the function has.
+    """
+    settled = 0
+    silent: set[str] = set()
+    for seen in submissions.open_submissions():
+        if seconds_left() < SETTLING_S:
+            break
+        now = clock.now()
+        if seen.facility in silent or seen.held_until > now.timestamp():
+            continue
+        about = {"observation_name": seen.name, "facility": seen.facility}
+        try:
+            settled += _settle_later(seen, now)
+        except (UnavailableError, UpstreamError) as error:
+            silent.add(seen.facility)
+            logger.warning("submission cannot be looked for", extra={**about, "reason": str(error)})
+        except Exception:  # noqa: BLE001 - the border: one that fails must not stop the others
+            logger.exception("settling a submission failed", extra=about)
+            metrics.add_metric("SettlingFailures", MetricUnit.Count, 1)
+    return settled
+
+
+def _draft(given: ObserveInput, user: str, parameters: dict[str, Any], asked: datetime) -> Submission:
+    worked_until = asked.timestamp() + WORK_S
+    return Submission(
+        digest=given.digest(),
+        name=parameters["name"],
+        facility=given.facility,
+        target_id=given.target,
+        parameters=parameters,
+        email=given.email,
+        user=user,
+        created=clock.to_text(asked),
+        sent=clock.to_text(asked),
+        holder=uuid.uuid4().hex,
+        worked_until=worked_until,
+        held_until=worked_until + ARRIVAL_S,
+    )
+
+
+def _earlier(draft: Submission) -> Submission | int | None:
+    """Return what the same input asked for before, in vain: the observation that came of it, or a submission to go on with.
+
+    A submission on which its first request is still at work is not this one's: who asks twice at once wants two.
+
+    Raises
+    ------
+    UnavailableError
+        If there is one that cannot be gone on with yet.
+    """
+    now = clock.now().timestamp()
+    wait_s = 0.0
+    for seen in submissions.of_input(draft.digest, now):
+        is_worked_on = seen.worked_until > now
+        if seen.observation_id is not None:
+            if submissions.answer(seen):
+                return seen.observation_id
+        elif seen.held_until <= now:
+            taken = submissions.take_over(seen, draft)
+            if taken is not None:
+                return taken
+            wait_s = max(wait_s, BUSY_S)
+        elif seen.is_lost or not is_worked_on:
+            wait_s = max(wait_s, BUSY_S if is_worked_on else seen.held_until - now)
+    if wait_s:
+        raise UnavailableError(UNSETTLED, math.ceil(wait_s))
+    return None
+
+
+def _begin(draft: Submission) -> Submission:
+    """Write a submission down under the first name of its that is free."""
+    for name in _names(draft.name):
+        submission = replace(draft, name=name, parameters={**draft.parameters, "name": name})
+        with suppress(NameTakenError):
+            submissions.begin(submission, clock.now().timestamp())
+            return submission
+    raise UnavailableError("Too many observations have this name; try again.")
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in range(2, NAMES_IN_ORDER + 1))
+    yield f"{name}_{uuid.uuid4().hex[:8]}"
+
+
+def _submitted(submission: Submission, facility: Facility, target: Target) -> Submitted:
+    """Send a submission, or find it where it may have been sent, and return what the facility calls it.
+
+    Where the facility does not have it, it is gone afterwards; where that is not known, it waits.
+    """
+    try:
+        return _sent_or_found(submission, facility, target)
+    except _UnsettledError as error:
+        now = clock.now().timestamp()
+        # What was refused did not arrive; of anything else that is known only after a while.
+        wait_s = ARRIVAL_S if isinstance(error.answer, UnavailableError) else 0.0
+        submissions.let_go(submission, now, now + wait_s)
+        about = {"observation_name": submission.name, "facility": submission.facility}
+        logger.warning("submission is unsettled", extra={**about, "reason": str(error.__cause__)})
+        metrics.add_metric("UnsettledSubmissions", MetricUnit.Count, 1)
+        raise error.answer from None
+    except SiderealError:
+        submissions.drop(submission)
+        raise
+
+
+def _sent_or_found(submission: Submission, facility: Facility, target: Target) -> Submitted:
+    lost: LostAnswerError | None = None
+    if not submission.is_lost:
+        try:
+            with time_budget(time_left() - SEARCH_S):
+                return facility.submit(submission.parameters, target)
+        except LostAnswerError as error:
+            lost = error
+    try:
+        return _found_or_sent_again(submission, facility, target, lost)
+    except (LostAnswerError, UpstreamError, UnavailableError) as error:
+        raise _UnsettledError(UnavailableError(UNSETTLED, math.ceil(ARRIVAL_S))) from error
+    except SiderealError as error:
+        raise _UnsettledError(error) from error
+
+
+def _found_or_sent_again(
+    submission: Submission, facility: Facility, target: Target, lost: LostAnswerError | None
+) -> Submitted:
+    """Look for a submission that may have arrived; where it has not and will not, send it once more.
+
+    Parameters
+    ----------
+    lost : LostAnswerError, optional
+        How its answer was lost, a moment ago; None if that is long enough ago for it to be there.
+    """
+    found = _find(submission, facility)
+    if found is None and lost is not None:
+        if lost.may_still_arrive:
+            raise lost
+        time.sleep(PAUSE_S)
+        found = _find(submission, facility)
+    if found is not None:
+        return found
+    try:
+        return facility.submit(submission.parameters, target)
+    except SiderealError:
+        # Refused, perhaps because the first one took what there was; or lost again.
+        found = _find(submission, facility)
+        if found is None:
+            raise
+        return found
+
+
+def _find(submission: Submission, facility: Facility) -> Submitted | None:
+    return facility.find(submission.name, clock.from_text(submission.created) - SKEW)
+
+
+def _settle(submission: Submission, submitted: Submitted, facility: Facility, *, is_kept: bool) -> int:
+    """Make the observation that a submission has become, with its alert, and return its id.
+
+    Parameters
+    ----------
+    is_kept : bool
+        Whether the caller has not been told: the same input, sent again, is then answered with it.
+
+    Raises
+    ------
+    NotFoundError
+        If the target was deleted meanwhile; the observation is cancelled then.
+    """
+    now = clock.now()
+    observation = Observation(
+        id=observations.next_id(),
+        target_id=submission.target_id,
+        facility=submission.facility,
+        observation_id=submitted.observation_id,
+        group_id=submitted.group_id,
+        parameters=submission.parameters,
+        created=clock.to_text(now),
+        modified=clock.to_text(now),
+        user=submission.user,
+    )
+    end = submissions.settling(submission, observation.id, now.timestamp(), is_kept=is_kept)
+    try:
+        observations.create(observation, [alerts.opening(observation, submission.email), *end])
+    except NotFoundError:
+        _take_back(submission, submitted, facility)
+        raise
+    except ConditionFailedError:
+        return _settled_by_another(submission, is_told=not is_kept)
+    metrics.add_metric("Observations", MetricUnit.Count, 1)
+    return observation.id
+
+
+def _settled_by_another(submission: Submission, *, is_told: bool) -> int:
+    kept = submissions.find(submission)
+    if kept is None or kept.observation_id is None:
+        raise UnavailableError(UNSETTLED, math.ceil(BUSY_S))
+    if is_told:
+        submissions.answer(kept)
+    return kept.observation_id
+
+
+def _take_back(submission: Submission, submitted: Submitted, facility: Facility) -> None:
+    """Cancel an observation whose target is gone: nobody would ever see it. If that fails, the schedule tries again."""
+    try:
+        with suppress(ConflictError, NotFoundError):  # it is over, or gone
+            facility.cancel(submitted)
+    except SiderealError as error:
+        now = clock.now().timestamp()
+        submissions.let_go(submission, now, now)
+        about = {"observation_name": submission.name, "facility": submission.facility}
+        logger.warning("observation of a deleted target is not cancelled", extra={**about, "reason": str(error)})
+    else:
+        submissions.drop(submission)
+
+
+def _settle_later(seen: Submission, now: datetime) -> bool:
+    """Look for one submission that nobody works on; say whether it became an observation."""
+    until = now.timestamp() + SETTLING_S
+    mine = submissions.take_over(seen, replace(seen, holder=uuid.uuid4().hex, worked_until=until, held_until=until))
+    if mine is None:
+        return False
+    facility = find_facility(mine.facility)
+    try:
+        with time_budget(SETTLING_S / 2):
+            found = _find(mine, facility)
+            if found is not None:
+                _settle(mine, found, facility, is_kept=True)
+                return True
+    except NotFoundError:
+        return False  # its target is gone, and it with it
+    except SiderealError:
+        submissions.let_go(mine, now.timestamp(), now.timestamp())
+        raise
+    if now - clock.from_text(mine.sent) > GIVEN_UP_AFTER:
+        submissions.drop(mine)
+    else:
+        submissions.let_go(mine, now.timestamp(), now.timestamp())
+    return False
