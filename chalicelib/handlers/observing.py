@@ -11,7 +11,6 @@ from chalicelib.handlers.callers import throttle_key
 from chalicelib.handlers.http import READING, Request, Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.models.observing import ObserveInput
-from chalicelib.models.rates import Rate
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import observing as service
 from chalicelib.settings import get_settings
@@ -29,7 +28,7 @@ def observe(request: Request) -> Reply:
     user = (
         auth.require_user(authorization) if get_settings().observe_requires_token else auth.user_or_none(authorization)
     )
-    throttle.take(SCOPE, throttle_key(request), Rate.parse(get_settings().throttle_observe))
+    throttle.take(SCOPE, throttle_key(request), get_settings().throttle_observe)
     given = validate_telescope(ObserveInput, _sent(request))
     observation_pk = service.observe(given, user or "")
     return Reply(given.echo(), 201, {"Location": f"{request.stage_prefix}/api/observations/{observation_pk}/"})

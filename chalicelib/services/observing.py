@@ -1,8 +1,8 @@
 """Asking a facility for observations, each once: whatever fails on the way, none is asked for twice, and none forgotten.
 
 A submission is written down before it is sent. It ends in one transaction with the observation that it became, or because
-the facility is known not to have it. As long as neither is known it stays, and is looked for by its name: when the same input
-comes again, or by the schedule. docs/data-model.md tells its life.
+the facility is known not to have it. As long as neither is known it stays, and is looked for by its name: when the same
+input comes again, or by the schedule. docs/data-model.md tells its life.
 """
 
 import math
