@@ -53,7 +53,8 @@ class Answer:
 
     service: str
     status: int
-    content: bytes
+    content: bytes | None
+    """None where it is longer than we read."""
 
     @cached_property
     def json(self) -> Any:
@@ -62,8 +63,10 @@ class Answer:
         Raises
         ------
         UpstreamError
-            If it is not JSON.
+            If it is too long, or not JSON.
         """
+        if self.content is None:
+            raise UpstreamError(f"The {self.service} gave an answer that is too long.")
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
@@ -101,33 +104,33 @@ class JsonClient:
         self.service = service
         self.address = address.rstrip("/")
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Answer:
+    def get(self, path: str, query: Mapping[str, Any] | None = None, *, is_open: bool = False) -> Answer:
         """Ask for something, again where no answer comes.
 
         Raises
         ------
         UnavailableError, UpstreamError
-            If the service does not answer (`OutageError`), is left alone or wants to be; or if it refuses our token.
+            If the service does not answer (`OutageError`), is left alone or wants to be; if it refuses our token, or we have
+            none and what is asked is not open: who asks without a token is told that nothing is there.
         """
-        return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None, MAX_TRIES)
+        path = f"{path}?{urlencode(query)}" if query else path
+        return self._ask("GET", path, None, MAX_TRIES, is_open=is_open)
 
     def post(self, path: str, body: Any, *, is_repeatable: bool) -> Answer:
         """Send something; only what is repeatable is sent again where no answer comes. Raises as `get` does."""
         return self._ask("POST", path, body, MAX_TRIES if is_repeatable else 1)
 
-    def _ask(self, method: str, path: str, body: Any, tries: int) -> Answer:
+    def _ask(self, method: str, path: str, body: Any, tries: int, *, is_open: bool = False) -> Answer:
         token = portal_token()
+        if token is None and not is_open:
+            raise UnavailableError("No token of the telescope portal is configured.")
         answer = self._ask_with(token, method, path, body, tries)
         if answer.status in (401, 403) and token is not None:
             fresh = portal_token(refresh=True)
             if fresh != token:
                 answer = self._ask_with(fresh, method, path, body, tries)
         if answer.status in (401, 403):
-            raise UpstreamError(
-                f"The {self.service} refused our token."
-                if token is not None
-                else f"The {self.service} wants a token, and none is configured."
-            )
+            raise UpstreamError(f"The {self.service} refused our token.")
         if 300 <= answer.status < 400:  # to follow it would lose the body, or show the token to somebody else
             raise UpstreamError(f"The {self.service} sends us elsewhere (status {answer.status}).")
         return answer
@@ -188,13 +191,13 @@ class JsonClient:
         self._raise_for(response)
         return answer
 
-    def _read(self, response: "BaseHTTPResponse", until: float) -> bytes:
+    def _read(self, response: "BaseHTTPResponse", until: float) -> bytes | None:
         content = bytearray()
         try:
             while piece := response.read1(_PIECE_BYTES):
                 content += piece
                 if len(content) > MAX_ANSWER_BYTES:
-                    raise UpstreamError(f"The {self.service} gave an answer that is too long.")
+                    return None
                 if time.monotonic() > until:
                     raise OutageError(
                         f"The {self.service} is too slow to answer in time.", was_sent=True, may_still_arrive=True

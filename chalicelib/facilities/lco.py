@@ -123,7 +123,7 @@ class LcoFacility(Facility):
             state = answer.object().get("state")
             if not isinstance(state, str) or not 0 < len(state) <= _MAX_STATE:
                 raise answer.unexpected()
-            attempt = _attempt(self._portal.get(f"{path}observations/"))
+            attempt = _attempt(self._portal.get(f"{path}observations/"), state)
         return ObservationState(state, _moment(attempt.get("start")), _moment(attempt.get("end")))
 
     def cancel(self, submitted: Submitted) -> None:  # noqa: D102
@@ -155,15 +155,19 @@ def _submitted(group: dict[str, Any]) -> Submitted:
     return Submitted(str(ids[0]), str(ids[1]))
 
 
-def _attempt(answer: Answer) -> dict[str, Any]:
-    """Return the attempt that tells the times: the one that was completed, else the last that is planned."""
+def _attempt(answer: Answer, state: str) -> dict[str, Any]:
+    """Return the attempt that tells the times: the one that was completed, else the last that is planned, or was made.
+
+    An attempt that failed late may complete its request; one that failed says nothing of when the next will be.
+    """
     told = answer.json if answer.status == 200 else []
     if not isinstance(told, list):
         raise answer.unexpected()
     attempts = [one for one in told if isinstance(one, dict)]
     completed = [one for one in attempts if one.get("state") == "COMPLETED"]
     planned = [one for one in attempts if one.get("state") in _WAITING]
-    return (completed[:1] or planned[-1:] or [{}])[0]
+    made = [] if state in _WAITING else attempts
+    return (completed[:1] or planned[-1:] or made[-1:] or [{}])[0]
 
 
 def _moment(text: Any) -> datetime | None:

@@ -66,7 +66,7 @@ class InstrumentList:
             return kept
         try:
             with time_budget(BUDGET_S):
-                kept = _parse(portal.get("/api/instruments/").object())
+                kept = parse_instruments(portal.get("/api/instruments/", is_open=True).object())
         except (UnavailableError, UpstreamError) as error:
             if kept is None:
                 raise
@@ -78,7 +78,14 @@ class InstrumentList:
         return kept
 
 
-def _parse(answer: dict[str, Any]) -> Instruments:
+def parse_instruments(answer: dict[str, Any]) -> Instruments:
+    """Return what the portal's answer lists; entries that make no sense are left out.
+
+    Raises
+    ------
+    UpstreamError
+        If no entry makes sense.
+    """
     found = {code: one for code, entry in answer.items() if (one := _instrument(entry)) is not None}
     if not found:
         raise UpstreamError("The telescope portal lists no instruments.")

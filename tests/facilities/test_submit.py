@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib.facilities.base import Submitted
 from chalicelib.facilities.lco import LcoFacility
 from chalicelib.models.targets import Target
-from tests.facilities.conftest import TOKEN, ScriptedServer
+from tests.facilities.scripted import TOKEN, ScriptedServer
 
 
 def test_a_form_becomes_one_request_with_one_configuration_for_each_filter(
