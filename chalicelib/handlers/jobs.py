@@ -24,6 +24,19 @@ PIPELINE_QUEUE = "sidereal-pipeline"
 RENDITION_QUEUE = "sidereal-renditions"
 
 
+_ALERT_METRICS = {
+    "alerts": "AlertsProcessed",
+    "errors": "AlertErrors",
+    "closed": "AlertsClosed",
+    "frames_fetched": "FramesFetched",
+    "frames_failed": "FrameErrors",
+    "timelapses_started": "TimelapsesStarted",
+    "mails_sent": "MailsSent",
+    "mails_failed": "MailErrors",
+    "facility_failures": "FacilityErrors",
+}
+
+
 @blueprint.on_sqs_message(queue=TIMELAPSE_QUEUE, batch_size=1, name="run_timelapse")
 def run_timelapse(event: SQSEvent) -> dict[str, Any]:
     """Run the processes that the messages of the timelapse queue name."""
@@ -61,6 +74,36 @@ def sweep(_event: CloudWatchEvent) -> dict[str, int]:
     metrics.add_metric("ProcessesResent", MetricUnit.Count, resent)
     metrics.flush_metrics()
     return {"resent": resent}
+
+
+@blueprint.schedule(Rate(5, unit=Rate.MINUTES), name="process_alerts")
+def process_alerts(event: CloudWatchEvent) -> dict[str, int]:
+    """Settle submissions that nobody waits for, then bring every open observation alert forward.
+
+    The deployment's parameter `AlertRate` takes the place of the rate.
+    """
+    from chalicelib.services.alerts import process_alerts as process_open_alerts
+    from chalicelib.services.observing import settle_submissions
+
+    context: Any = event.context
+    started = time.perf_counter()
+    errors = 0
+
+    def time_left_s() -> float:
+        return float(context.get_remaining_time_in_millis() / 1000)
+
+    try:
+        settle_submissions(time_left_s)
+    except Exception:  # noqa: BLE001 - the alerts have their turn all the same
+        errors = 1
+        logger.exception("submissions could not be settled")
+    counts = process_open_alerts(time_left_s)
+    for name, unit_count in counts.items():
+        metrics.add_metric(_ALERT_METRICS[name], MetricUnit.Count, unit_count)
+    metrics.add_metric("SettleErrors", MetricUnit.Count, errors)
+    metrics.add_metric("AlertSeconds", MetricUnit.Seconds, time.perf_counter() - started)
+    metrics.flush_metrics()
+    return counts
 
 
 def _run_each(event: SQSEvent) -> dict[str, Any]:

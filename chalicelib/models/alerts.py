@@ -42,6 +42,8 @@ class Alert:
         Looks at the facility, in a row, that failed.
     ended_at : str or None
         Since when the observation has been seen in a state in which nothing more is observed.
+    looked_at : str or None
+        When the facility was last asked for state and frames, and answered.
     product_ids : frozenset of int
         Data products that its frames have become and that a timelapse can show.
     last_frame_at : str or None
@@ -65,6 +67,7 @@ class Alert:
     facility_due: str = ""
     failures: int = 0
     ended_at: str | None = None
+    looked_at: str | None = None
     product_ids: frozenset[int] = frozenset()
     last_frame_at: str | None = None
     covered: int = 0
