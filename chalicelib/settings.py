@@ -39,7 +39,9 @@ class Settings(BaseModel):
     # Where things are kept
     ledger_table: str = Field("sidereal-ledger", description="DynamoDB table of events and productions.")
     telescope_table: str = Field("sidereal-telescope", description="DynamoDB table of the telescope records.")
-    operations_table: str = Field("sidereal-operations", description="DynamoDB table of counters and list heads.")
+    operations_table: str = Field(
+        "sidereal-operations", description="DynamoDB table of counters, list heads, throttles and circuit breakers."
+    )
     bucket: str = Field("sidereal-artefacts", description="S3 bucket of all files.")
     timelapse_queue: str = Field("sidereal-timelapse", description="SQS queue (name or URL) of timelapse jobs.")
     pipeline_queue: str = Field("sidereal-pipeline", description="SQS queue (name or URL) of all other pipeline jobs.")
