@@ -142,6 +142,8 @@ def _fetch(frame: Frame, link: str) -> "BaseHTTPResponse | None":
     from urllib3 import Retry, Timeout
     from urllib3.exceptions import HTTPError
 
+    if not link.startswith(("https://", "http://")):
+        raise FrameUnavailableError(f"The archive's link to {frame.name} is none.")
     repeats = Retry(total=5, connect=2, read=1, redirect=3, status=0, other=0, backoff_factor=0.2, backoff_jitter=0.2)
     try:
         response = pool().request(

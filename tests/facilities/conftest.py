@@ -8,8 +8,14 @@ import pytest
 
 from chalicelib.facilities.lco import LcoFacility
 from chalicelib.models.targets import Target
-from tests.conftest import Aws, forget
+from tests.conftest import forget
 from tests.facilities.scripted import FORM, INSTRUMENTS, TOKEN, ScriptedServer, Told
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "lco" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.filterwarnings("ignore:Disabling the circuit breaker"))
 
 
 @pytest.fixture
@@ -23,13 +29,19 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def lco(aws: Aws, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> LcoFacility:
-    """The facility, with the scripted server as its portal and archive, and no pauses between its tries."""
+def portal_settings(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the scripted server be portal and archive, and leave out the pauses between tries."""
     monkeypatch.setenv("PORTAL_URL", server.address)
     monkeypatch.setenv("ARCHIVE_URL", f"{server.address}/")
     monkeypatch.setenv("PORTAL_TOKEN", TOKEN)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     forget()
+
+
+@pytest.fixture
+def lco(portal_settings: None, monkeypatch: pytest.MonkeyPatch) -> LcoFacility:
+    """The facility without its circuit breaker, which needs a table."""
+    monkeypatch.setenv("POWERTOOLS_CIRCUIT_BREAKER_DISABLED", "true")
     return LcoFacility()
 
 

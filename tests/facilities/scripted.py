@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -74,6 +75,8 @@ class Told:
         Bytes as they are, anything else as JSON.
     wait_s : float
         Seconds of silence before it.
+    drip_s : float
+        Seconds between one byte of the body and the next.
     breaks : str
         "before": the connection is closed without an answer; "within": after half of the body.
     """
@@ -83,7 +86,7 @@ class Told:
     headers: dict[str, str] = field(default_factory=dict)
     wait_s: float = 0
     breaks: str = ""
-    length: int | None = None
+    drip_s: float = 0
 
 
 Answer = Told | Callable[[Asked], Told]
@@ -152,7 +155,13 @@ class ScriptedServer:
         handler.send_response(told.status)
         for name, value in told.headers.items():
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(body) if told.length is None else told.length))
+        handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(body[: len(body) // 2] if told.breaks == "within" else body)
-        handler.close_connection = told.breaks == "within" or told.length is not None
+        handler.close_connection = told.breaks == "within"
+        for start in range(0, len(body), 1) if told.drip_s else ():
+            if self._gone.wait(told.drip_s):
+                return
+            with suppress(OSError):  # nobody listens any more
+                handler.wfile.write(body[start : start + 1])
+        if not told.drip_s:
+            handler.wfile.write(body[: len(body) // 2] if told.breaks == "within" else body)
