@@ -18,7 +18,8 @@ from chalicelib.models.targets import Target
 class LostAnswerError(SiderealError):
     """Raised when a submission was sent and no answer came: it may have been taken, or not.
 
-    `may_still_arrive` says whether the portal may still be at work on it (a time-out), or not (a closed connection).
+    `may_still_arrive` says whether the portal may still be at work on it (silence, a connection that broke off), or is done
+    with it (it answered, but not with what tells).
     """
 
     def __init__(self, text: str, *, may_still_arrive: bool) -> None:

@@ -231,11 +231,8 @@ class JsonClient:
         )
         how = "does not answer in time" if is_silent else "breaks off" if was_sent else "cannot be reached"
         logger.warning("no answer", extra={"service": self.service, "reason": type(error).__name__})
-        return OutageError(
-            f"The {self.service} {how}.",
-            was_sent=was_sent,
-            may_still_arrive=was_sent and (is_silent or isinstance(error, exceptions.SSLError)),
-        )
+        # A connection that breaks off, perhaps by the hand of a gateway, says nothing of what is done behind it.
+        return OutageError(f"The {self.service} {how}.", was_sent=was_sent, may_still_arrive=was_sent)
 
 
 def _wait_s(response: "BaseHTTPResponse", otherwise: int) -> int:

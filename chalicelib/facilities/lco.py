@@ -97,8 +97,8 @@ class LcoFacility(Facility):
         since = (created_after.astimezone(UTC) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%SZ")
         query = {"name": name, "created_after": since, "limit": 100}
         with time_budget(FIND_BUDGET_S):
-            # The portal looks for names that contain this one, whatever the case.
-            found = [_submitted(group) for group in self._groups(query) if group.get("name") == name]
+            # The portal looks for names that contain this one, whatever the case; one of several requests is not ours.
+            found = [_submitted(group) for group in self._groups(query) if group.get("name") == name and _is_one(group)]
         return min(found, key=lambda one: int(one.group_id), default=None)
 
     def _groups(self, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -153,6 +153,11 @@ def _submitted(group: dict[str, Any]) -> Submitted:
     if not all(isinstance(each, int) and not isinstance(each, bool) for each in ids):
         raise UpstreamError("The telescope portal did not name exactly one request.")
     return Submitted(str(ids[0]), str(ids[1]))
+
+
+def _is_one(group: dict[str, Any]) -> bool:
+    requests = group.get("requests")
+    return not isinstance(requests, list) or len(requests) == 1
 
 
 def _attempt(answer: Answer, state: str) -> dict[str, Any]:

@@ -33,6 +33,12 @@ def test_only_the_group_of_exactly_this_name_is_found(lco: LcoFacility, server: 
     assert (query["name"], query["created_after"]) == (["name-1"], ["2026-01-10T02:59:05Z"])
 
 
+def test_a_colleagues_group_of_several_requests_is_passed_over(lco: LcoFacility, server: ScriptedServer) -> None:
+    many = {**group("name-1", 3), "requests": [{"id": 1}, {"id": 2}]}
+    server.on("GET", GROUPS, page(many, group("name-1", 7)))
+    assert lco.find("name-1", SINCE) == Submitted("107", "7")
+
+
 def test_what_is_not_there_is_not_found(lco: LcoFacility, server: ScriptedServer) -> None:
     server.on("GET", GROUPS, page())
     assert lco.find("name-1", SINCE) is None
