@@ -7,9 +7,22 @@ from datetime import timedelta
 
 from chalicelib import clock
 from chalicelib.errors import NotFoundError, UnavailableError
+from chalicelib.models.observations import Observation
 from chalicelib.models.targets import Target, TargetChange
+from chalicelib.services.observation_templates import delete_template
 from chalicelib.services.processes import delete_process, delete_product
-from chalicelib.storage import artefacts, data_products, processes, reduced_data, targets
+from chalicelib.storage import (
+    alert_timelapses,
+    alerts,
+    artefacts,
+    data_products,
+    frames,
+    observation_templates,
+    observations,
+    processes,
+    reduced_data,
+    targets,
+)
 from chalicelib.storage.targets import TargetChangedError
 
 CHANGE_TRIES = 20
@@ -47,7 +60,10 @@ def change_target(target_id: int, change: TargetChange) -> Target:
 
 
 def delete_target(target_id: int) -> None:
-    """Delete a target with its processes, data products and files, itself last; an interrupted deletion can be repeated.
+    """Delete a target with all that belongs to it, itself last; an interrupted deletion can be repeated.
+
+    Its observations are forgotten here; at their facility they go on. A submission of which nobody knows whether it has
+    arrived is left to the schedule, which cancels what would be seen by nobody.
 
     Raises
     ------
@@ -58,6 +74,16 @@ def delete_target(target_id: int) -> None:
     """
     target = targets.mark_going(target_id)
     end = time.monotonic() + DELETION_S
+    for template_id in observation_templates.ids_of_target(target_id):
+        _check_time(end)
+        with suppress(NotFoundError):  # another deletion was faster
+            delete_template(template_id)
+    # before what their alerts have made: then nobody works on that any more
+    for observation in observations.read_all(target_id):
+        _check_time(end)
+        _delete_observation(observation)
+    observations.drop_list(target_id)
+    alert_timelapses.forget(target_id)
     for process_id in processes.ids_of_target(target_id):
         _check_time(end)
         with suppress(NotFoundError):  # another deletion of the target was faster
@@ -70,6 +96,12 @@ def delete_target(target_id: int) -> None:
     for folder in ("products", "uploads"):  # of uploads that were never completed
         artefacts.delete(artefacts.list_keys(f"{folder}/{target_id}/"))
     targets.delete(target)
+
+
+def _delete_observation(observation: Observation) -> None:
+    """Delete an observation with its alert and what is known about its frames; their files are the target's."""
+    frames.delete_all(observation.id)
+    observations.delete(observation, [alerts.removal(observation.id)])
 
 
 def _check_time(end: float) -> None:
