@@ -21,7 +21,7 @@ MOFFAT_BETA = 3.5
 START = datetime(2026, 1, 10, 2, 30, tzinfo=UTC)
 
 # fitsio has no type hints.
-_open_fits: Callable[..., Any] = FITS
+open_fits: Callable[..., Any] = FITS
 
 _SATURATION = 65535
 _MARGIN_PX = 30
@@ -199,9 +199,9 @@ def make_frames(
     for number, (truth, pixels) in enumerate(zip(field.frames, render_frames(field, seed), strict=True), start=1):
         path = folder / f"tst1m001-fa01-{START:%Y%m%d}-{number:04d}-e91.fits{'.fz' if compress else ''}"
         data = np.clip(np.rint(pixels), 0, _SATURATION).astype(np.uint16) if dtype == "uint16" else pixels
-        with _open_fits(str(path), "rw", clobber=True) as fits:
+        with open_fits(str(path), "rw", clobber=True) as fits:
             # fitsio puts an empty primary HDU in front of a compressed image.
-            fits.write(data, header=_header(field, truth), extname="SCI", compress="rice" if compress else None)
+            fits.write(data, header=header_cards(field, truth), extname="SCI", compress="rice" if compress else None)
         paths.append(path)
     return paths
 
@@ -275,7 +275,7 @@ def _add_cosmic_rays(pixels: npt.NDArray[np.float32], rng: np.random.Generator) 
         pixels[rows[inside], columns[inside]] += np.float32(rng.uniform(500, 6000))
 
 
-def _header(field: Field, truth: FrameTruth) -> list[dict[str, Any]]:
+def header_cards(field: Field, truth: FrameTruth) -> list[dict[str, Any]]:
     """Return the header cards; the WCS follows the drift, so a star keeps its coordinates."""
     middle = (field.size_px + 1) / 2
     step_deg = SCALE_ARCSEC_PX / 3600

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from local.portal.stand_in import StandIn
 
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
@@ -314,6 +317,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     stopped = Clock()
     monkeypatch.setattr("chalicelib.clock.now", stopped)
     return stopped
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator["StandIn"]:
+    """A telescope portal with its archive on the loopback interface; its clock is the project's, stopped or not."""
+    from chalicelib import clock as project_clock
+    from local.portal.stand_in import StandIn
+
+    stand_in = StandIn(clock=lambda: project_clock.now())
+    stand_in.start()
+    monkeypatch.setenv("PORTAL_URL", stand_in.portal_url)
+    monkeypatch.setenv("ARCHIVE_URL", stand_in.archive_url)
+    monkeypatch.setenv("PORTAL_TOKEN", stand_in.token)
+    forget()
+    yield stand_in
+    stand_in.stop()
 
 
 def sqs_event(

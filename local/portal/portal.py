@@ -1,0 +1,185 @@
+"""The portal's addresses."""
+
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug import Request, Response
+from werkzeug.routing import Rule
+
+from local.portal.instruments import INSTRUMENTS, MEMBERSHIPS, PROPOSALS, USER, durations
+from local.portal.observatory import Observatory, TransitionError
+from local.portal.replies import Json, RefusedError, is_allowed, page, read_json, reply, require_token
+from local.portal.times import from_text
+from local.portal.validation import find_faults, largest_interval_s
+
+PAGE = 10
+Matches = Callable[[Json], bool]
+
+
+class Portal:
+    """Answers what clients ask of the portal.
+
+    Parameters
+    ----------
+    observatory : Observatory
+        What there is.
+    token : str
+        The user's.
+    """
+
+    def __init__(self, observatory: Observatory, token: str) -> None:
+        self._observatory = observatory
+        self._records = observatory.records
+        self._token = token
+
+    def rules(self) -> list[Rule]:
+        """Return the addresses; each endpoint is a method that takes the request and the parts of its address."""
+        return [
+            Rule("/api/instruments/", methods=["GET"], endpoint=self.instruments),
+            Rule("/api/proposals/", methods=["GET"], endpoint=self.proposals),
+            Rule("/api/profile/", methods=["GET"], endpoint=self.profile),
+            Rule("/api/requestgroups/", methods=["GET"], endpoint=self.groups),
+            Rule("/api/requestgroups/", methods=["POST"], endpoint=self.submit),
+            Rule("/api/requestgroups/validate/", methods=["POST"], endpoint=self.validate),
+            Rule("/api/requestgroups/<int:group_id>/", methods=["GET"], endpoint=self.group),
+            Rule("/api/requestgroups/<int:group_id>/cancel/", methods=["POST"], endpoint=self.cancel),
+            Rule("/api/requests/", methods=["GET"], endpoint=self.requests),
+            Rule("/api/requests/<int:request_id>/", methods=["GET"], endpoint=self.request),
+            Rule("/api/requests/<int:request_id>/observations/", methods=["GET"], endpoint=self.attempts),
+        ]
+
+    def instruments(self, request: Request) -> Response:
+        """`GET /api/instruments/`: open to all."""
+        code, telescope_class = request.args.get("instrument_type"), request.args.get("telescope_class")
+        return reply(
+            {
+                name: instrument
+                for name, instrument in INSTRUMENTS.items()
+                if code in (None, name) and telescope_class in (None, instrument["class"])
+            }
+        )
+
+    def proposals(self, request: Request) -> Response:
+        """`GET /api/proposals/`: those of the user."""
+        active = request.args.get("active", "")
+        if active not in ("", "True", "False"):
+            fault = f"Select a valid choice. {active} is not one of the available choices."
+            raise RefusedError(400, {"active": [fault]})
+        mine = [PROPOSALS[code] for code in sorted(MEMBERSHIPS)] if is_allowed(request, self._token) else []
+        found = [proposal for proposal in mine if not active or proposal["active"] is (active == "True")]
+        return reply(page(request, found, PAGE))
+
+    def profile(self, request: Request) -> Response:
+        """`GET /api/profile/`: who the user is."""
+        require_token(request, self._token)
+        proposals = [
+            {"id": code, "title": PROPOSALS[code]["title"], "current": PROPOSALS[code]["active"]}
+            for code in sorted(MEMBERSHIPS)
+        ]
+        return reply({"username": USER, "email": f"{USER}@localhost.localdomain", "proposals": proposals})
+
+    def validate(self, request: Request) -> Response:
+        """`POST /api/requestgroups/validate/`: 200 whatever is wrong."""
+        require_token(request, self._token)
+        group = read_json(request)
+        now = self._observatory.now()
+        faults = find_faults(group, now)
+        if faults:
+            return reply({"request_durations": {}, "errors": faults})
+        parts = [
+            {**durations(each), "largest_interval": round(largest_interval_s(each, now), 2)}
+            for each in group["requests"]
+        ]
+        total = sum(part["duration"] for part in parts)
+        return reply({"request_durations": {"requests": parts, "duration": total}, "errors": {}})
+
+    def submit(self, request: Request) -> Response:
+        """`POST /api/requestgroups/`: 201 with the ids, or 400 with the tree of faults."""
+        require_token(request, self._token)
+        group = read_json(request)
+        faults = find_faults(group, self._observatory.now())
+        return reply(faults, 400) if faults else reply(self._observatory.submit(group), 201)
+
+    def groups(self, request: Request) -> Response:
+        """`GET /api/requestgroups/`: newest first; a foreign group does not exist."""
+        mine = reversed(self._records.groups) if is_allowed(request, self._token) else iter(())
+        tests = _filters(request)
+        return reply(page(request, [group for group in mine if all(test(group) for test in tests)], PAGE))
+
+    def group(self, request: Request, group_id: int) -> Response:
+        """`GET /api/requestgroups/<id>/`."""
+        return reply(self._group(request, group_id))
+
+    def cancel(self, request: Request, group_id: int) -> Response:
+        """`POST /api/requestgroups/<id>/cancel/`."""
+        require_token(request, self._token)
+        try:
+            return reply(self._observatory.cancel(self._group(request, group_id)))
+        except TransitionError as error:
+            return reply({"errors": [str(error)]}, 400)
+
+    def requests(self, request: Request) -> Response:
+        """`GET /api/requests/`."""
+        mine = [each for each, _ in self._records.requests()] if is_allowed(request, self._token) else []
+        return reply(page(request, mine, PAGE))
+
+    def request(self, request: Request, request_id: int) -> Response:
+        """`GET /api/requests/<id>/`."""
+        return reply(self._request(request, request_id))
+
+    def attempts(self, request: Request, request_id: int) -> Response:
+        """`GET /api/requests/<id>/observations/`: a plain list."""
+        self._request(request, request_id)
+        found = self._records.attempts_of(request_id)
+        if request.args.get("exclude_canceled"):
+            found = [attempt for attempt in found if attempt["state"] != "CANCELED"]
+        return reply(found)
+
+    def _group(self, request: Request, group_id: int) -> Json:
+        mine = self._records.groups if is_allowed(request, self._token) else []
+        for group in mine:
+            if group["id"] == group_id:
+                return group
+        raise RefusedError(404, {"detail": "No RequestGroup matches the given query."})
+
+    def _request(self, request: Request, request_id: int) -> Json:
+        found = self._records.find_request(request_id) if is_allowed(request, self._token) else None
+        if found is None:
+            raise RefusedError(404, {"detail": "No Request matches the given query."})
+        return found[0]
+
+
+def _filters(request: Request) -> list[Matches]:
+    """Return the tests that a listing of groups asks for."""
+    tests: list[Matches] = []
+    arguments = request.args
+    if "name" in arguments:
+        part = arguments["name"].lower()
+        tests.append(lambda group: part in group["name"].lower())
+    if "state" in arguments:
+        states = arguments.getlist("state")
+        tests.append(lambda group: group["state"] in states)
+    if "proposal" in arguments:
+        tests.append(lambda group: group["proposal"] == arguments["proposal"])
+    if "request_id" in arguments:
+        wanted = arguments.get("request_id", type=int)
+        if wanted is None:
+            raise RefusedError(400, {"request_id": ["Enter a number."]})
+        tests.append(lambda group: any(each["id"] == wanted for each in group["requests"]))
+    for name, sign in (("created_after", 1), ("created_before", -1)):
+        if name in arguments:
+            tests.append(_since(name, arguments[name], sign))
+    return tests
+
+
+def _since(name: str, text: str, sign: int) -> Matches:
+    # A plus sign that was not encoded arrives as a space.
+    moment = from_text(text.replace(" ", "+"))
+    if moment is None:
+        raise RefusedError(400, {name: ["Enter a valid date/time."]})
+
+    def matches(group: Json) -> bool:
+        created: Any = from_text(group["created"])
+        return bool(sign * (created - moment).total_seconds() >= 0)
+
+    return matches
