@@ -48,8 +48,8 @@ def _values(form: Form) -> dict[str, Any]:
     if overrides:
         try:
             values["overrides"] = parse_json_object(overrides.encode())
-        except MalformedBodyError as error:
-            raise InvalidInputError.of("overrides", f"Value must be valid JSON: {error}") from None
+        except (MalformedBodyError, InvalidInputError) as error:
+            raise InvalidInputError.of("overrides", f"Value must be a JSON object: {error}") from None
     return values
 
 
