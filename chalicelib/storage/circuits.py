@@ -35,13 +35,14 @@ def call_guarded(circuit: str, function: Callable[[], Result], failure: type[Exc
     Raises
     ------
     UnavailableError
-        If the circuit is open: the function was not called.
+        If the circuit is open, or its state cannot be changed: the function was not called.
     """
     from aws_lambda_powertools.utilities.circuit_breaker import (
         CircuitBreakerConfig,
         CircuitBreakerOpenError,
         circuit_breaker,
     )
+    from botocore.exceptions import BotoCoreError, ClientError
 
     # One success closes it again: only the thread that made the first try may make another, and may never come back.
     config = CircuitBreakerConfig(MAX_FAILURES, OPEN_S, success_threshold=1, handled_exceptions=failure)
@@ -53,6 +54,11 @@ def call_guarded(circuit: str, function: Callable[[], Result], failure: type[Exc
         wait_s = OPEN_S if opened_at is None else opened_at + OPEN_S - int(time.time())
         raise UnavailableError(
             f"The {circuit} has failed several times; it is left alone for a while.", min(max(wait_s, 1), OPEN_S)
+        ) from None
+    except (BotoCoreError, ClientError) as error:  # the table's: elections of who may try are not caught by Powertools
+        logger.warning("the circuit cannot be read", extra={"circuit": circuit, "reason": type(error).__name__})
+        raise UnavailableError(
+            f"The {circuit} has failed several times; whether it is well again is not known."
         ) from None
     return result
 
