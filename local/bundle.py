@@ -1,5 +1,7 @@
 """Says what each packaged function weighs, and proves that it runs with what it carries.
 
+The functions find AWS in memory and the telescope portal's stand-in around them, both behind ports of this machine.
+
 Usage: `python -m local.bundle build/package`, after `chalice package` and `python -m local.layer`.
 """
 
@@ -10,12 +12,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from local import template
+from local.environment import REGION, aws_variables, without_aws
 from local.frames import make_frames, plan_field
+from local.memory_aws import memory_aws
+from local.portal.stand_in import StandIn
+from local.provision import provision
 
 DEPLOYMENT_FILE = "deployment.zip"
 
@@ -32,6 +41,22 @@ FRAME_COUNT = 12
 FRAME_SIZE_PX = 256
 SEED = 7
 TIMEOUT_S = 120
+
+TOKEN_PARAMETER = "/sidereal/portal-token"  # noqa: S105 - a name
+EXPOSURES = 3
+OBSERVATION: dict[str, Any] = {
+    "target": {"name": "bundle", "type": "SIDEREAL", "ra": 31.042863, "dec": 46.687847},
+    "fields": {
+        "proposal": "DEMO-2026-001",
+        "ipp_value": 1.05,
+        "instrument_type": "0M4-SCICAM-QHY600",
+        "max_airmass": 1.6,
+        "observation_mode": "NORMAL",
+        "rp_exposure_count": EXPOSURES,
+        "rp_exposure_time": 30,
+    },
+}
+"""What the API is asked for, and the alerts function has to find the frames of."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +88,7 @@ def check(package: Path) -> list[str]:
     if bundle.zipped > MAX_BUNDLE_ZIPPED_MB:
         faults.append(f"the bundle has {bundle.zipped:.1f} MB zipped, more than {MAX_BUNDLE_ZIPPED_MB}")
     print(f"{'function':18}{'bundle, MB':>18}{'layer, MB':>18}{'both, MB':>10}   alone with what it carries")
-    with tempfile.TemporaryDirectory(prefix="sidereal-bundle-") as name:
+    with tempfile.TemporaryDirectory(prefix="sidereal-bundle-") as name, surroundings() as around:
         folder = Path(name)
         places = _unzip(package, folder)
         frames = _make_frames(folder / "frames")
@@ -73,12 +98,60 @@ def check(package: Path) -> list[str]:
             both = bundle.unzipped + layer.unzipped
             if both > MAX_UNZIPPED_MB:
                 faults.append(f"{function} has {both:.0f} MB unzipped, more than {MAX_UNZIPPED_MB}")
-            said, is_right = _run_alone(function, frames, [places[each] for each in _carries(carried)], folder)
+            if function == "process_alerts":
+                around.observe()
+            carries = [places[each] for each in _carries(carried)]
+            said, is_right = _run_alone(function, frames, carries, folder, around.environment)
             if not is_right:
                 faults.append(f"{function} does not run with what it carries")
             print(f"{function:18}{_text(bundle):>18}{_text(layer):>18}{both:>10.1f}   {said}", flush=True)
     print("(MB zipped / unzipped; Lambda takes 250 MB unzipped, bundle and layer together, and 50 MB of bundle zipped)")
     return faults
+
+
+class Surroundings:
+    """What is around the functions: AWS, and a portal.
+
+    Parameters
+    ----------
+    aws_url : str
+        Where AWS answers.
+    portal : StandIn
+        The portal, with its archive.
+    """
+
+    def __init__(self, aws_url: str, portal: StandIn) -> None:
+        self._portal = portal
+        start = datetime.now(UTC)
+        window = {"start": start.isoformat(), "end": (start + timedelta(days=7)).isoformat()}
+        observation = {**OBSERVATION, "fields": {**OBSERVATION["fields"], **window}}
+        self.environment = aws_variables(aws_url) | {
+            "PORTAL_URL": portal.portal_url,
+            "ARCHIVE_URL": portal.archive_url,
+            "PORTAL_TOKEN_PARAMETER": TOKEN_PARAMETER,
+            "OBSERVATION": json.dumps(observation),
+        }
+
+    def observe(self) -> None:
+        """Take the frames of what the portal was asked for."""
+        for (group,) in self._portal.submissions.values():
+            self._portal.complete(group["requests"][0]["id"])
+
+
+@contextmanager
+def surroundings() -> Iterator[Surroundings]:
+    """Run what is around the functions."""
+    import boto3
+
+    portal = StandIn()
+    portal.start()
+    try:
+        with memory_aws() as aws_url:
+            provision()
+            boto3.client("ssm").put_parameter(Name=TOKEN_PARAMETER, Type="SecureString", Value=portal.token)
+            yield Surroundings(aws_url, portal)
+    finally:
+        portal.stop()
 
 
 def _carries(layer: str | None) -> list[str]:
@@ -114,16 +187,13 @@ def _make_frames(folder: Path) -> Path:
     return folder
 
 
-def _run_alone(function: str, frames: Path, paths: list[Path], folder: Path) -> tuple[str, bool]:
+def _run_alone(
+    function: str, frames: Path, paths: list[Path], folder: Path, around: dict[str, str]
+) -> tuple[str, bool]:
     """Let a function work in a process that sees nothing else; return what to say of it, and whether it did."""
     home = folder / "tmp"
     home.mkdir(exist_ok=True)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "TMPDIR": str(home),
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "HOME": "/nowhere",
-    }
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(home), "HOME": "/nowhere", **around}
     script = Path(__file__).with_name("isolated.py")
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", str(script), function, str(frames), *map(str, paths)],
@@ -147,6 +217,10 @@ def _text(size: Size) -> str:
 
 def main() -> None:
     """Check the package in the folder given on the command line."""
+    # nothing of the user's cloud, which is what AWS in memory must not be
+    for name in os.environ.keys() - without_aws(os.environ).keys():
+        del os.environ[name]
+    os.environ["AWS_DEFAULT_REGION"] = REGION
     faults = check(Path(sys.argv[1]))
     if faults:
         raise SystemExit("; ".join(faults))

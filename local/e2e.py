@@ -6,29 +6,20 @@ the layers, and lets each only do what its policy allows.
 """
 
 import argparse
-import json
-import os
-import secrets
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local.client import Client
-from local.emulator import HOST, answers, emulator_python
-from local.environment import REGION, without_aws
+from local.e2e_observing import EXPOSURES, LIMIT, Observing, finish, prepare
+from local.e2e_stack import Clock, Deployment, E2EError, emulator
+from local.emulator import answers
 from local.frames import make_frames, plan_field
-
-STACK = "sidereal-e2e"
-TOTAL_S = 230.0
-START_S = 30.0
+from local.portal.stand_in import StandIn
 
 FRAME_COUNT = 8
 FRAME_SIZE_PX = 256
@@ -36,164 +27,6 @@ SEED = 7
 
 LONGEST_HANDOVER_S = "900"
 """As `JOB_HANDOVER_S`: time is short from the start, so each invocation does one step."""
-
-
-class E2EError(Exception):
-    """Raised when something is not as it should be; says what."""
-
-
-@dataclass
-class Clock:
-    """The time that is left for all of it."""
-
-    end: float = field(default_factory=lambda: time.monotonic() + TOTAL_S)
-
-    def wait(self, what: str, until: Callable[[], Any], pause_s: float = 0.3) -> Any:
-        """Ask again and again until the answer is not None, and return it.
-
-        Raises
-        ------
-        E2EError
-            If the time is over before.
-        """
-        while time.monotonic() < self.end:
-            found = until()
-            if found is not None:
-                return found
-            time.sleep(pause_s)
-        raise E2EError(f"{what}: not within {TOTAL_S:.0f} s of the start")
-
-
-@contextmanager
-def emulator(folder: Path) -> Iterator[str]:
-    """Run the emulator in a folder of its own, and yield its address."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    temporary = folder / "tmp"
-    temporary.mkdir()
-    # Functions inherit this environment: nothing of the project, and nothing of the user's cloud, belongs there.
-    environment = without_aws({name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}) | {
-        "HOME": str(folder),
-        "TMPDIR": str(temporary),
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": HOST,
-        "AUTH": "true",
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        "LOG_LEVEL": "WARNING",
-        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
-    }
-    with (folder / "emulator.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(emulator_python()), "-m", "ministack"],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    url = f"http://{HOST}:{port}"
-    try:
-        end = time.monotonic() + START_S
-        while not answers(f"{url}/_ministack/health"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise E2EError("the emulator does not start:\n" + (folder / "emulator.log").read_text()[-2000:])
-            time.sleep(0.1)
-        yield url
-    finally:
-        # its functions are processes of its session
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, number)
-                process.wait(5)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
-
-
-class Deployment:
-    """The stack on the emulator.
-
-    Parameters
-    ----------
-    package : Path
-        Folder with template, bundle and layers.
-    url : str
-        Address of the emulator.
-    """
-
-    def __init__(self, package: Path, url: str) -> None:
-        import boto3
-
-        self._package = package
-        self._url = url
-        session = boto3.Session("test", "test", region_name=REGION)
-        make = session.client
-        self.s3 = make("s3", endpoint_url=url)
-        self.cloudformation: Any = make("cloudformation", endpoint_url=url)
-        self.functions: Any = make("lambda", endpoint_url=url)
-        self.token = secrets.token_hex(16)
-
-    def create(self, clock: Clock) -> str:
-        """Create the stack and return the address of its API."""
-        template = json.loads((self._package / "sam.json").read_text())
-        bucket = f"{STACK}-packages"
-        self.s3.create_bucket(Bucket=bucket)
-        for resource in template["Resources"].values():
-            properties = resource.get("Properties", {})
-            for key in ("CodeUri", "ContentUri"):
-                if isinstance(properties.get(key), str):
-                    name = Path(properties[key]).name
-                    self.s3.upload_file(str(self._package / name), bucket, name)
-                    properties[key] = f"s3://{bucket}/{name}"
-            if resource["Type"] == "AWS::Serverless::Api":
-                # The emulator reads them here only, AWS in the definition as well.
-                types = properties["DefinitionBody"].get("x-amazon-apigateway-binary-media-types", [])
-                properties["BinaryMediaTypes"] = types
-        self.s3.put_object(Bucket=bucket, Key="template.json", Body=json.dumps(template).encode())
-        self.cloudformation.create_stack(
-            StackName=STACK,
-            TemplateURL=f"{self._url}/{bucket}/template.json",
-            Parameters=[{"ParameterKey": "AsimovApiKey", "ParameterValue": f"{self.token}:e2e"}],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        )
-        outputs = clock.wait("the stack", self._outputs)
-        stage = outputs["EndpointURL"].rstrip("/").rsplit("/", 1)[1]
-        return f"{self._url}/restapis/{outputs['RestAPIId']}/{stage}/_user_request_"
-
-    def _outputs(self) -> dict[str, str] | None:
-        (stack,) = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        if stack["StackStatus"] == "CREATE_IN_PROGRESS":
-            return None
-        if stack["StackStatus"] != "CREATE_COMPLETE":
-            raise E2EError(f"the stack is {stack['StackStatus']}: {stack.get('StackStatusReason')}")
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-
-    def set_variable(self, resource: str, name: str, value: str) -> None:
-        """Set an environment variable of one function."""
-        about = self.cloudformation.describe_stack_resource(StackName=STACK, LogicalResourceId=resource)
-        function = about["StackResourceDetail"]["PhysicalResourceId"]
-        variables = self.functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-        environment = {"Variables": {**variables, name: value}}
-        self.functions.update_function_configuration(FunctionName=function, Environment=environment)
-
-    def delete(self, clock: Clock) -> None:
-        """Delete the stack; its tables and bucket stay, as the template says, until the emulator ends."""
-        self.cloudformation.delete_stack(StackName=STACK)
-        clock.wait("deleting the stack", self._is_deleted)
-        left = self.functions.list_functions()["Functions"]
-        if left:
-            raise E2EError(f"functions are left: {[each['FunctionName'] for each in left]}")
-
-    def _is_deleted(self) -> bool | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            (stack,) = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        except ClientError:
-            return True
-        return True if stack["StackStatus"] == "DELETE_COMPLETE" else None
 
 
 class Usage:
@@ -208,8 +41,6 @@ class Usage:
 
     def upload_frames(self) -> None:
         """Create a target and upload frames of it."""
-        # the first request starts the function, and may meet a stack that is not quite there
-        self._clock.wait("the API", lambda: answers(f"{self._client.base_url}/api/v1/health") or None)
         body = {"name": "e2e field", "type": "SIDEREAL", "ra": 31.042863, "dec": 46.687847}
         self.target = int(self._client.call("POST", "/api/targets/", json=body)["id"])
         frames = make_frames(self._folder / "frames", FRAME_COUNT, FRAME_SIZE_PX, SEED)
@@ -303,20 +134,40 @@ def run(package: Path, say: Callable[[str], None]) -> None:
         If something is not as it should be.
     """
     clock = Clock()
-    with tempfile.TemporaryDirectory(prefix="sidereal-e2e-") as name:
+    with tempfile.TemporaryDirectory(prefix="sidereal-e2e-") as name, _portal() as portal:
         folder = Path(name)
         with emulator(folder) as url:
             say(f"emulator on {url}")
             deployment = Deployment(package, url)
-            api = deployment.create(clock)
+            api = deployment.create(clock, **prepare(deployment, portal))
             say(f"deployed {api}")
             try:
-                use(deployment, Usage(Client(api, deployment.token), clock, folder), say)
+                client = Client(api, deployment.token)
+                observing = Observing(deployment, client, clock, portal)
+                # the first request starts the function, and may meet a stack that is not quite there
+                clock.wait("the API", lambda: answers(f"{api}/api/v1/health") or None)
+                observing.ask()
+                say(
+                    f"an observation of {EXPOSURES} frames was asked for; after {LIMIT} requests the address is throttled"
+                )
+                observing.observe()
+                use(deployment, Usage(client, clock, folder), say)
+                finish(observing, folder, say)
             except Exception:
                 print((folder / "emulator.log").read_text()[-4000:], file=sys.stderr)
                 raise
             deployment.delete(clock)
             say("deleted the stack")
+
+
+@contextmanager
+def _portal() -> Iterator[StandIn]:
+    portal = StandIn(size_px=FRAME_SIZE_PX)
+    portal.start()
+    try:
+        yield portal
+    finally:
+        portal.stop()
 
 
 def main() -> int:

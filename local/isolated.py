@@ -41,26 +41,70 @@ class Reporter:
         return False
 
 
-def answer_a_request() -> str:
-    """Start the API as Lambda does and answer a request."""
+class Context:
+    """What Lambda tells a function of its call."""
+
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "isolated"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the time that is left."""
+        return 60_000
+
+
+def ask_for_an_observation() -> str:
+    """Start the API as Lambda does, and ask it for an observation, which asks the portal."""
     os.environ |= {"AWS_LAMBDA_FUNCTION_NAME": "api", "ASIMOV_API_KEY": "0123456789:somebody"}
     import app
 
-    context = {"identity": {}, "httpMethod": "GET", "resourcePath": "/api/v1/health", "path": "/api/v1/health"}
+    def request(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer 0123456789"}
+        place = {"httpMethod": method, "resourcePath": path, "path": path}
+        event = {
+            "requestContext": {"identity": {"sourceIp": "192.0.2.1"}, **place},
+            "path": path,
+            "headers": headers,
+            "multiValueQueryStringParameters": None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "body": body and json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        answer = app.app(event, Context())
+        if answer["statusCode"] not in (200, 201):
+            raise SystemExit(f"{method} {path} answers {answer}")
+        read: dict[str, Any] = json.loads(answer["body"])
+        return read
+
+    request("GET", "/api/v1/health")
+    about = json.loads(os.environ["OBSERVATION"])
+    target = request("POST", "/api/targets", about["target"])["id"]
+    template = {"name": "isolated", "target": target, "facility": "LCO", "fields": about["fields"]}
+    request("POST", "/api/observationtemplates", template)
+    wanted = {"target": target, "template_name": "isolated", "facility": "LCO", "email": "somebody@example.org"}
+    said = request("POST", "/api/observe", wanted)
+    return f"an observation of target {said['target']}"
+
+
+def look_after_alerts() -> str:
+    """Look after the alert of the observation that the API has asked for: its frames come, a timelapse is asked for."""
+    from chalicelib.handlers import jobs
+
     event = {
-        "requestContext": context,
-        "path": "/api/v1/health",
-        "headers": {},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": None,
-        "isBase64Encoded": False,
+        "version": "0",
+        "id": "isolated",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": {},
     }
-    answer = app.app(event, None)
-    if answer["statusCode"] != 200:
-        raise SystemExit(f"the API answers {answer}")
-    return str(answer["body"])
+    done: dict[str, int] = jobs.process_alerts(event, Context())
+    expected = json.loads(os.environ["OBSERVATION"])["fields"]["rp_exposure_count"]
+    if (done["frames_fetched"], done["timelapses_started"]) != (expected, 1):
+        raise SystemExit(f"the alert was not looked after: {done}")
+    return f"{done['alerts']} alert, {done['frames_fetched']} frames, {done['timelapses_started']} timelapse asked for"
 
 
 def import_job_services() -> str:
@@ -124,6 +168,15 @@ def _run(
         return [f"{path.name} ({path.stat().st_size} bytes)" for path in paths]
 
 
+def peak_kb() -> int:
+    """Return the most memory that this process has had; what `getrusage` says is that of its parent where that had more."""
+    try:
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def main() -> None:
     """Do the work of the function named on the command line."""
     function, folder, *paths = sys.argv[1:]
@@ -132,15 +185,16 @@ def main() -> None:
     star = json.loads((Path(folder) / "star.json").read_text())
     started = time.perf_counter()
     work: dict[str, Callable[[], str]] = {
-        "api": answer_a_request,
+        "api": ask_for_an_observation,
         "run_dead_letters": import_job_services,
         "sweep": import_job_services,
+        "process_alerts": look_after_alerts,
         "run_timelapse": lambda: make_film(frames),
         "make_rendition": lambda: make_thumbnail(frames),
         "run_pipeline": lambda: make_light_curve(frames, star["x"], star["y"]),
     }
     made = work[function]()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_kb() / 1024
     files = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
     strays = [name for name, file in files.items() if "site-packages" in file and not file.startswith(tuple(paths))]
     if strays:
