@@ -88,6 +88,22 @@ def test_target_and_group_are_created_with_two_requests(cost: Any) -> None:
     assert cost("POST", "/api/dataproductgroups/", group, status=201) == ["UpdateItem", "TransactWriteItems"]
 
 
+def test_a_template_costs_no_more_than_a_target(api: Any, portal: Any, cost: Any) -> None:
+    target, templates = api.target(), "/api/observationtemplates/"
+    template = {"name": "transit", "target": target, "facility": "LCO", "fields": {"ipp_value": 1.05}}
+    first = template | {"name": "first"}  # for which the portal is asked for its form, if its circuit allows
+    assert cost("POST", templates, first, status=201) == ["GetItem", "UpdateItem", "TransactWriteItems"]
+    assert cost("POST", templates, template, status=201) == ["UpdateItem", "TransactWriteItems"]
+    assert cost("POST", templates, template | {"fields": {"ipp_value": 3}}, status=400) == []
+    assert cost("POST", templates, template | {"facility": "SOAR"}, status=400) == []
+    assert cost("GET", f"{templates}1/", status=200) == ["GetItem"]
+    assert cost("GET", templates, status=200) == ["Query", "GetItem"]
+    assert cost("GET", f"{templates}?target={target}", status=200) == ["Query"]
+    assert cost("PATCH", f"{templates}1/", {"name": "eclipse"}, status=200) == ["GetItem", "TransactWriteItems"]
+    assert cost("PATCH", f"{templates}1/", {"fields": {}}, status=200) == ["GetItem", "TransactWriteItems"]
+    assert cost("DELETE", f"{templates}1/", status=204) == ["GetItem", "TransactWriteItems"]
+
+
 def test_a_thumbnail_that_is_made_costs_one_request_and_an_archive_two(
     api: Any, cost: Any, deliver: Callable[..., Any]
 ) -> None:
