@@ -19,7 +19,7 @@ from chalicelib.storage.requests import ConditionFailedError, Key, Write
 _TOGETHER = 90
 """Frames reserved, or deleted, in one transaction; DynamoDB takes 100 actions."""
 
-_FIELDS = ("id", "name", "product_id", "state", "tries", "due_at", "reason")
+_FIELDS = tuple(FrameRecord.__dataclass_fields__)
 
 
 def key(observation_id: int, frame_id: str) -> Key:
