@@ -111,7 +111,8 @@ class JsonClient:
         ------
         UnavailableError, UpstreamError
             If the service does not answer (`OutageError`), is left alone or wants to be; if it refuses our token, or we have
-            none and what is asked is not open: who asks without a token is told that nothing is there.
+            none and what is asked is not open: who asks without a token is told that nothing is there. What is open is
+            asked without it, so that a wrong one does no harm.
         """
         path = f"{path}?{urlencode(query)}" if query else path
         return self._ask("GET", path, None, MAX_TRIES, is_open=is_open)
@@ -121,12 +122,12 @@ class JsonClient:
         return self._ask("POST", path, body, MAX_TRIES if is_repeatable else 1)
 
     def _ask(self, method: str, path: str, body: Any, tries: int, *, is_open: bool = False) -> Answer:
-        token = portal_token()
+        token = None if is_open else portal_token()
         if token is None and not is_open:
             raise UnavailableError("No token of the telescope portal is configured.")
         answer = self._ask_with(token, method, path, body, tries)
-        if answer.status in (401, 403) and token is not None:
-            fresh = portal_token(refresh=True)
+        if answer.status in (401, 403):
+            fresh = portal_token(refresh=not is_open)
             if fresh != token:
                 answer = self._ask_with(fresh, method, path, body, tries)
         if answer.status in (401, 403):

@@ -20,6 +20,7 @@ _FIELDS = {
     ("proposal",): "proposal",
     ("ipp_value",): "ipp_value",
     ("observation_type",): "observation_mode",
+    ("requests", "windows"): "end",
     ("requests", "windows", "start"): "start",
     ("requests", "windows", "end"): "end",
     ("requests", "location", "telescope_class"): "instrument_type",

@@ -26,6 +26,7 @@ def of_configuration(tree: Any, position: int = 1) -> Any:
         ({"observation_type": ["no"]}, "observation_mode"),
         ({"requests": [{"windows": [{"start": ["no"]}]}]}, "start"),
         ({"requests": [{"windows": [{"end": ["no"]}]}]}, "end"),
+        ({"requests": [{"windows": [{"non_field_errors": ["no"]}]}]}, "end"),
         ({"requests": [{"location": {"telescope_class": ["no"]}}]}, "instrument_type"),
         (of_configuration({"instrument_type": ["no"]}), "instrument_type"),
         (of_configuration({"constraints": {"max_airmass": ["no"]}}), "max_airmass"),
@@ -51,7 +52,6 @@ def test_what_no_field_caused_is_told_with_its_place() -> None:
         "requests": [
             {
                 "non_field_errors": ["never visible"],
-                "windows": [{"non_field_errors": ["outside of any semester"]}],
                 "configurations": [
                     {},
                     {"non_field_errors": ["optical element zz"], "guiding_config": {"mode": ["no such mode"]}},
@@ -62,7 +62,6 @@ def test_what_no_field_caused_is_told_with_its_place() -> None:
     assert told(tree) == [
         ("", "You do not belong to the proposal"),
         ("", "never visible"),
-        ("", "windows: outside of any semester"),
         ("", "filter rp: optical element zz"),
         ("", "filter rp.guiding_config.mode: no such mode"),
     ]

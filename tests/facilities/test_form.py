@@ -11,7 +11,7 @@ from chalicelib.facilities import lco_form, lco_instruments
 from chalicelib.facilities.lco import LcoFacility
 from chalicelib.facilities.lco_instruments import parse_instruments
 from chalicelib.models.targets import Target
-from tests.facilities.scripted import INSTRUMENTS, ScriptedServer, Told
+from tests.facilities.scripted import INSTRUMENTS, TOKEN, ScriptedServer, Told
 
 Faults = Callable[..., dict[str, list[str]]]
 
@@ -170,6 +170,19 @@ def test_the_list_of_instruments_is_asked_for_once(
     lco.check_form(form, target)
     lco.check_fields({"instrument_type": "1M0-SCICAM-SINISTRO"})
     assert server.paths() == ["/api/instruments/"]
+
+
+def test_the_list_of_instruments_is_open_and_asked_for_without_the_token(
+    lco: LcoFacility, server: ScriptedServer
+) -> None:
+    lco.check_fields({})
+    assert "Authorization" not in server.asked[0].headers
+
+
+def test_a_portal_that_wants_a_token_for_its_list_gets_it(lco: LcoFacility, server: ScriptedServer) -> None:
+    server.on("GET", "/api/instruments/", Told(403, {}), Told(200, INSTRUMENTS))
+    lco.check_fields({})
+    assert server.asked[1].headers["Authorization"] == f"Token {TOKEN}"
 
 
 def test_an_old_list_is_used_while_the_portal_is_down(
