@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
-from chalicelib import clock
+from chalicelib.clock import from_text
 from chalicelib.errors import ClaimLostError, InvalidInputError, NotFoundError
+from chalicelib.facilities.registry import find_facility
 from chalicelib.models.alerts import FrameRecord
 from chalicelib.models.observation_templates import ObservationTemplate
 from chalicelib.models.observations import Observation, ObservationState
+from chalicelib.models.observing import Submission
+from chalicelib.models.targets import Target
 from chalicelib.services import targets as service
+from chalicelib.services.observing import settle_submissions
 from chalicelib.storage import (
     alert_timelapses,
     alerts,
@@ -19,9 +23,11 @@ from chalicelib.storage import (
     frames,
     observation_templates,
     observations,
+    submissions,
     targets,
 )
-from tests.conftest import Api, Aws
+from local.portal.stand_in import StandIn
+from tests.conftest import Api, Aws, Clock
 from tests.storage import records
 
 CLAIM = "claim"
@@ -49,7 +55,7 @@ def observation(target_id: int) -> Observation:
         modified=records.NOW,
     )
     observations.create(made, [alerts.opening(made, "someone@someplace.net")])
-    alerts.claim(made.id, f"{made.created}#{made.id:015d}", CLAIM, clock.from_text(records.NOW))
+    alerts.claim(made.id, f"{made.created}#{made.id:015d}", CLAIM, from_text(records.NOW))
     known = [FrameRecord(f"{made.id}{number}", f"{number}-e91.fits.fz", data_products.next_id()) for number in (1, 2)]
     frames.reserve(made.id, target_id, CLAIM, known)
     return made
@@ -64,6 +70,41 @@ def belongings(target_id: int) -> list[Observation]:
     records.process(target_id)
     records.product(target_id)
     return made
+
+
+def lost_submission(target: Target, moment: float) -> str:
+    """Submit an observation whose answer is lost, and return its name."""
+    facility = find_facility("LCO")
+    form = {
+        "name": "transit-2026-01-10-030405",
+        "proposal": "DEMO-2026-001",
+        "ipp_value": 1.05,
+        "start": "2026-01-10T12:00:00Z",
+        "end": "2026-01-17T12:00:00Z",
+        "instrument_type": "0M4-SCICAM-QHY600",
+        "max_airmass": 1.6,
+        "observation_mode": "NORMAL",
+        "rp_exposure_count": 5,
+        "rp_exposure_time": 30.0,
+    }
+    submission = Submission(
+        digest="0f",
+        name=form["name"],
+        facility="LCO",
+        target_id=target.id,
+        parameters=facility.check_form(form, target),
+        email="someone@someplace.net",
+        user="",
+        created=records.NOW,
+        sent=records.NOW,
+        holder="one who died",
+        worked_until=moment,
+        held_until=moment,
+        is_lost=True,
+    )
+    submissions.begin(submission, moment)
+    facility.submit(submission.parameters, target)
+    return submission.name
 
 
 def left_of(aws: Aws) -> list[str]:
@@ -83,7 +124,9 @@ def test_templates_observations_alerts_and_frames_go_with_their_target(api: Api,
     assert api.get("/api/observationtemplates/").json["count"] == 2
     assert [item for item in aws.items("sidereal-operations") if f"TARGET#{target}#" in item["pk"]["S"]] == []
     assert api.get(f"/api/observations/{gone[0].id}/").status == 404
-    assert [each for each, _ in alerts.open_alerts(clock.now())] == [each.id for each in observations.read_all(other)]
+    assert [each for each, _ in alerts.open_alerts(project_clock.now())] == [
+        each.id for each in observations.read_all(other)
+    ]
 
 
 @pytest.fixture
@@ -151,20 +194,33 @@ def test_nothing_is_added_to_a_target_that_is_going(aws: Aws) -> None:
     assert left_of(aws) == before
 
 
+def test_a_submission_that_arrived_is_cancelled_when_its_target_is_gone(
+    api: Api, aws: Aws, portal: StandIn, clock: Clock
+) -> None:
+    target = records.target(ra=31.04275, dec=46.68785)
+    name = lost_submission(target, clock.moment.timestamp())
+    assert api.delete(f"/api/targets/{target.id}/").status == 204
+    assert portal.submissions[name][0]["state"] == "PENDING"
+    clock.advance(60)
+    assert settle_submissions(lambda: 600.0) == 0
+    assert portal.submissions[name][0]["state"] == "CANCELED"
+    assert left_of(aws) == []
+
+
 def test_a_worker_loses_the_alert_of_a_target_that_is_deleted(api: Api, aws: Aws) -> None:
     target = records.target().id
     kept = observation(target)
     seen = frames.read(kept.id).observation
     assert api.delete(f"/api/targets/{target}/").status == 204
-    now = clock.from_text(records.NOW)
+    moment = from_text(records.NOW)
     for act in (
-        lambda: alerts.hold(kept.id, CLAIM, now),
+        lambda: alerts.hold(kept.id, CLAIM, moment),
         lambda: alerts.change(kept.id, CLAIM, {"failures": 1}),
-        lambda: alerts.release(kept.id, CLAIM, now, {}),
+        lambda: alerts.release(kept.id, CLAIM, moment, {}),
         lambda: frames.change(kept.id, CLAIM, FrameRecord(f"{kept.id}1", "1-e91.fits.fz", 1), tries=1),
     ):
         with pytest.raises(ClaimLostError):
             act()
     with pytest.raises(NotFoundError):
-        observations.set_state(seen, ObservationState("COMPLETED"), now)
+        observations.set_state(seen, ObservationState("COMPLETED"), moment)
     assert left_of(aws) == []
