@@ -124,9 +124,8 @@ def test_templates_observations_alerts_and_frames_go_with_their_target(api: Api,
     assert api.get("/api/observationtemplates/").json["count"] == 2
     assert [item for item in aws.items("sidereal-operations") if f"TARGET#{target}#" in item["pk"]["S"]] == []
     assert api.get(f"/api/observations/{gone[0].id}/").status == 404
-    assert [each for each, _ in alerts.open_alerts(project_clock.now())] == [
-        each.id for each in observations.read_all(other)
-    ]
+    watched = [each for each, _ in alerts.open_alerts(from_text(records.NOW))]
+    assert watched == [each.id for each in observations.read_all(other)]
 
 
 @pytest.fixture
