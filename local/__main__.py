@@ -48,7 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     work = commands.add_parser("work")
     work.add_argument("queue")
     work.add_argument("function")
-    commands.add_parser("schedule")
+    schedule = commands.add_parser("schedule")
+    schedule.add_argument("function")
+    portal = commands.add_parser("portal")
+    portal.add_argument("fd", type=int)
+    portal.add_argument("folder", type=Path)
     return parser
 
 
@@ -106,10 +110,14 @@ def _internal(options: argparse.Namespace) -> int:
         from local.workers import work
 
         work(options.queue, options.function)
+    elif options.command == "portal":
+        from local.portal.serving import run as run_portal
+
+        run_portal(options.fd, options.folder)
     else:
         from local.schedule import run as run_schedule
 
-        run_schedule()
+        run_schedule(options.function)
     return 0
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.emulator import HOST, answers, emulator_python
+from local.emulator import answers, emulator_python
 from local.environment import REGION, without_aws
+from local.ports import HOST
 
 STACK = "sidereal-e2e"
 TOTAL_S = 230.0

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from local.environment import without_aws
 from local.home import PROJECT, Home
+from local.ports import HOST, bind_again
 from local.supervisor import Child, python_module
-
-HOST = "127.0.0.1"
 
 
 class EmulatorMissingError(Exception):
@@ -33,23 +32,7 @@ def emulator_python() -> Path:
 
 def open_port(home: Home) -> socket.socket:
     """Return a socket bound to the port that the embedded AWS had last time, or to a free one if that is taken."""
-    try:
-        remembered = int(home.port_file.read_text())
-    except (OSError, ValueError):
-        remembered = 0
-    for port in (remembered, 0):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except OSError:
-            listener.close()
-        else:
-            break
-    else:
-        raise OSError("no free port on the loopback interface")
-    home.port_file.write_text(f"{listener.getsockname()[1]}\n")
-    return listener
+    return bind_again(home.port_file)
 
 
 def emulator_child(home: Home, listener: socket.socket) -> Child:

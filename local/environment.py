@@ -1,5 +1,6 @@
 """Environment variables of everything that runs on one machine."""
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -11,6 +12,9 @@ DEFAULTS = {
     # A worker that was killed on a laptop is noticed within seconds, not within the minute that suits the cloud.
     "JOB_LEASE_S": "15",
     "JOB_RESEND_AFTER_S": "60",
+    # Nobody waits a quarter of an hour for frames that the stand-in of the portal does not send.
+    "ALERT_QUIET_S": "5",
+    "FROM_EMAIL_ADDRESS": "sidereal@localhost.localdomain",
 }
 """Settings that differ from the deployed ones; the user's own values win."""
 
@@ -32,10 +36,42 @@ def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
-def child_environment(home: Home, endpoint_url: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the HTTP server, the workers and the provisioning."""
+def read_seconds(name: str, default_s: float, lowest_s: float = 1.0) -> float:
+    """Return the seconds that a variable says, up to a day.
+
+    Raises
+    ------
+    SystemExit
+        If it says something else.
+    """
+    text = os.environ.get(name, "")
+    try:
+        seconds = float(text or default_s)
+    except ValueError:
+        seconds = math.nan
+    if not lowest_s <= seconds <= 86_400:
+        raise SystemExit(f"{name} must be a number of seconds from {lowest_s:g} to 86400, not {text!r}")
+    return seconds
+
+
+def child_environment(home: Home, endpoint_url: str, extra: Mapping[str, str], url: str = "") -> dict[str, str]:
+    """Return the environment of the HTTP server, the workers and the provisioning.
+
+    Parameters
+    ----------
+    home : Home
+        The state folder.
+    endpoint_url : str
+        Address of the embedded AWS.
+    extra : mapping
+        What wins over the user's own variables.
+    url : str
+        The address under which the API is served.
+    """
     return {
         **DEFAULTS,
+        "MAIL_FOLDER": str(home.mail),
+        "PUBLIC_URL": url,
         **without_aws(os.environ),
         **aws_variables(endpoint_url),
         "TMPDIR": str(home.tmp),

@@ -27,6 +27,16 @@ class Home:
         return self.root / "aws"
 
     @property
+    def portal(self) -> Path:
+        """What the stand-in of the telescope portal keeps."""
+        return self.root / "portal"
+
+    @property
+    def mail(self) -> Path:
+        """E-mail that would have been sent."""
+        return self.root / "mail"
+
+    @property
     def logs(self) -> Path:
         """One log per child process."""
         return self.root / "logs"
@@ -56,10 +66,15 @@ class Home:
         """The port of the embedded AWS, kept so that presigned links stay on one address."""
         return self.root / "aws-port"
 
+    @property
+    def portal_port_file(self) -> Path:
+        """The port of the stand-in, kept so that programs of the user find it again."""
+        return self.root / "portal-port"
+
     def prepare(self) -> None:
         """Make the folders, empty the temporary one, and put long logs aside."""
         self.clear_tmp()
-        for folder in (self.root, self.aws, self.logs, self.tmp):
+        for folder in (self.root, self.aws, self.portal, self.mail, self.logs, self.tmp):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for file in self.logs.glob("*.log"):
             if file.stat().st_size > 5_000_000:

@@ -1,12 +1,12 @@
-"""The whole back end on one machine: embedded AWS, tables and queues, HTTP server, workers, schedule."""
+"""The whole back end on one machine: embedded AWS, telescope portal, tables and queues, HTTP server, workers, schedule."""
 
 import fcntl
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import IO
 
 from local.emulator import answers, emulator_child, emulator_python, endpoint_url, open_port
@@ -14,7 +14,9 @@ from local.environment import aws_variables, child_environment
 from local.home import Home
 from local.http_server import worker_count
 from local.keys import key_variables, machine_token
-from local.schedule import interval_s
+from local.portal import serving
+from local.ports import bind_again
+from local.schedule import SCHEDULES
 from local.supervisor import Child, StoppedError, Supervisor, python_module
 from local.workers import function_names
 
@@ -41,6 +43,8 @@ class Options:
         Whether to make an API key where none is configured.
     own_key : str or None
         `token:user` to be used whatever else is configured.
+    overrides : mapping
+        Variables that win over the user's own.
     """
 
     home: Home
@@ -49,6 +53,21 @@ class Options:
     debug: bool = False
     create_key: bool = False
     own_key: str | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uses_stand_in(self) -> bool:
+        """Whether the stand-in takes the place of the telescope portal."""
+        return serving.is_wanted({**os.environ, **self.overrides})
+
+
+@dataclass(frozen=True)
+class _Ports:
+    """Bound sockets of what listens; `portal` is None where the portal is somebody else's."""
+
+    http: socket.socket
+    aws: socket.socket
+    portal: socket.socket | None
 
 
 def serve(
@@ -77,12 +96,18 @@ def serve(
     own_key = {"ASIMOV_API_KEY": options.own_key} if options.own_key else None
     keys = own_key or key_variables(options.home, create=options.create_key)
     emulator_python()
-    interval_s()
+    for schedule in SCHEDULES.values():
+        schedule.interval_s()
+    serving.read_pace()
     worker_count()
-    with _lock(options.home), _listen(options.host, options.port) as http, open_port(options.home) as aws:
+    with ExitStack() as stack:
+        stack.enter_context(_lock(options.home))
+        http = stack.enter_context(_listen(options.host, options.port))
+        aws = stack.enter_context(open_port(options.home))
+        portal = stack.enter_context(bind_again(options.home.portal_port_file)) if options.uses_stand_in else None
         options.home.prepare()
         try:
-            _run(options, supervisor, say, on_ready, keys, http, aws)
+            _run(options, supervisor, say, on_ready, keys, _Ports(http, aws, portal))
         except StoppedError:
             pass
         finally:
@@ -97,41 +122,52 @@ def _run(
     say: Callable[[str], None],
     on_ready: Callable[[str], None],
     keys: dict[str, str],
-    http: socket.socket,
-    aws: socket.socket,
+    ports: _Ports,
 ) -> None:
     home = options.home
-    aws_url = endpoint_url(aws)
-    extra = dict(keys)
+    aws_url, url = endpoint_url(ports.aws), _url(options.host, ports.http)
+    portal = serving.portal_variables(home, endpoint_url(ports.portal)) if ports.portal else {}
+    extra = {**options.overrides, **keys, **portal}
     if options.debug:
         extra["POWERTOOLS_LOG_LEVEL"] = "DEBUG"
-    environment = child_environment(home, aws_url, extra)
+    environment = child_environment(home, aws_url, extra, url)
 
     def child(name: str, *arguments: str, log_name: str, fds: tuple[int, ...] = ()) -> Child:
         command = python_module("local", *arguments)
         return Child(name, command, environment, home.logs / f"{log_name}.log", fds)
 
-    emulator = supervisor.start(emulator_child(home, aws))
+    emulator = supervisor.start(emulator_child(home, ports.aws))
     supervisor.wait_until(
         lambda: answers(f"{aws_url}/_ministack/health"), [emulator], START_TIMEOUT_S, "the embedded AWS"
     )
     say(f"embedded AWS on {aws_url}, state in {home.aws}")
+    say(_portal_line(environment["PORTAL_URL"], home, is_stand_in=ports.portal is not None))
+    say(
+        f"e-mail {'goes to ' + environment['MAIL_FOLDER'] if environment['MAIL_FOLDER'] else 'is sent by the embedded AWS'}"
+    )
     if keys and not options.own_key:
         say(f"API key of this machine: {machine_token(home)}  (kept in {home.keys_file})")
     supervisor.run_once(child("provisioning", "provision", log_name="provision"), START_TIMEOUT_S)
     for line in refused_pipelines():
         say(line)
-    url = _url(options.host, http)
-    home.write_running({"pid": os.getpid(), "url": url, "environment": {**aws_variables(aws_url), **keys}})
+    if ports.portal:
+        fd = ports.portal.fileno()
+        stand_in = supervisor.start(
+            child("telescope portal", "portal", str(fd), str(home.portal), log_name="portal", fds=(fd,))
+        )
+        asked = f"{environment['PORTAL_URL']}/api/instruments/"
+        supervisor.wait_until(lambda: answers(asked), [stand_in], START_TIMEOUT_S, "the telescope portal")
+    home.write_running({"pid": os.getpid(), "url": url, "environment": {**aws_variables(aws_url), **keys, **portal}})
     # Nobody gets an answer before there is something to answer from.
     debug = ("--debug",) if options.debug else ()
     server = supervisor.start(
-        child("HTTP server", "http", str(http.fileno()), *debug, log_name="http", fds=(http.fileno(),))
+        child("HTTP server", "http", str(ports.http.fileno()), *debug, log_name="http", fds=(ports.http.fileno(),))
     )
     supervisor.wait_until(lambda: answers(f"{url}/api/v1/health"), [server], START_TIMEOUT_S, "the HTTP server")
     for queue, function in function_names().items():
         supervisor.start(child(f"worker of {queue}", "work", queue, function, log_name=function))
-    supervisor.start(child("schedule", "schedule", log_name="schedule"))
+    for function in SCHEDULES:
+        supervisor.start(child(f"schedule of {function}", "schedule", function, log_name=function))
     on_ready(url)
     supervisor.run()
 
@@ -143,6 +179,12 @@ def refused_pipelines() -> list[str]:
 
     loaded = load_pipelines(get_settings().pipelines)
     return [refusal(name, reason) for name, reason in loaded.refused.items()]
+
+
+def _portal_line(url: str, home: Home, *, is_stand_in: bool) -> str:
+    if is_stand_in:
+        return f"telescope portal: a stand-in on {url}, state in {home.portal} (set PORTAL_URL to use a real one)"
+    return f"telescope portal: {url}"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The stand-in as a whole: a server on the loopback interface, and the hands that move what happens behind it."""
 
 import secrets
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -22,11 +21,11 @@ from local.portal.portal import Portal
 from local.portal.records import Json, Store
 from local.portal.replies import RefusedError, html, read_json, reply
 from local.portal.times import to_text
+from local.ports import HOST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-HOST = "127.0.0.1"
 CONTROL = "/stand-in/"
 REMEMBERED = 10_000
 
@@ -283,10 +282,3 @@ def _without_slash(adapter: MapAdapter, request: Request) -> Response | None:
 def _require_loopback(request: Request) -> None:
     if request.remote_addr not in (HOST, "::1"):
         raise RefusedError(403, {"detail": "Only this machine may do that."})
-
-
-def bound_socket() -> socket.socket:
-    """Return a socket bound to a free port of the loopback interface."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind((HOST, 0))
-    return listener

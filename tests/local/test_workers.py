@@ -117,33 +117,49 @@ def test_every_queue_has_a_job_function_that_takes_lambda_events() -> None:
 def test_the_schedule_sends_a_scheduled_event() -> None:
     events: list[dict[str, Any]] = []
 
-    assert schedule.sweep_once(lambda event, context: events.append(event)) is True
+    assert schedule.call_once("sweep", lambda event, context: events.append(event)) is True
 
     assert events[0]["detail-type"] == "Scheduled Event"
     assert events[0]["source"] == "aws.events"
+    assert events[0]["resources"][0].endswith(":rule/sweep")
     assert schedule.make_event(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))["time"] == "2026-01-02T03:04:05Z"
 
 
-def test_the_schedule_survives_a_sweep_that_raises() -> None:
+def test_the_schedule_survives_a_function_that_raises() -> None:
     def function(event: dict[str, Any], context: LambdaContext) -> None:
         raise RuntimeError
 
-    assert schedule.sweep_once(function) is False
+    assert schedule.call_once("sweep", function) is False
 
 
-def test_the_sweep_runs_on_the_scheduled_event(aws: Any) -> None:
-    assert schedule.sweep_once(load_function("sweep")) is True
+@pytest.mark.parametrize("name", schedule.SCHEDULES)
+def test_every_scheduled_function_runs_on_the_scheduled_event(aws: Any, name: str) -> None:
+    assert schedule.call_once(name, load_function(name)) is True
 
 
+def test_every_function_that_is_deployed_with_a_schedule_is_called_here_too() -> None:
+    from chalice.app import ScheduledEventConfig
+
+    from app import app
+
+    deployed = {each.name for each in app.event_sources if isinstance(each, ScheduledEventConfig)}
+
+    assert deployed == set(schedule.SCHEDULES)
+
+
+@pytest.mark.parametrize("name", schedule.SCHEDULES)
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "1e9"])
-def test_a_senseless_interval_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("LOCAL_SWEEP_INTERVAL_S", text)
+def test_a_senseless_interval_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    variable = schedule.SCHEDULES[name].variable
+    monkeypatch.setenv(variable, text)
 
-    with pytest.raises(SystemExit, match="LOCAL_SWEEP_INTERVAL_S"):
-        schedule.interval_s()
+    with pytest.raises(SystemExit, match=variable):
+        schedule.SCHEDULES[name].interval_s()
 
 
-def test_the_interval_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_schedule_has_an_interval_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_SWEEP_INTERVAL_S", raising=False)
+    monkeypatch.setenv("LOCAL_ALERT_INTERVAL_S", "2.5")
 
-    assert schedule.interval_s() == schedule.DEFAULT_INTERVAL_S
+    assert schedule.SCHEDULES["sweep"].interval_s() == 10
+    assert schedule.SCHEDULES["process_alerts"].interval_s() == 2.5
