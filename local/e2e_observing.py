@@ -131,7 +131,7 @@ class Observing:
 
     def look_after_alerts(self) -> dict[str, int]:
         """Call the schedule's function beside the schedule."""
-        done: dict[str, int] = self._deployment.invoke("ProcessAlerts", make_event(datetime.now(UTC)))
+        done: dict[str, int] = self._deployment.invoke("ProcessAlerts", make_event(datetime.now(UTC), "process_alerts"))
         if done["errors"] or done["mails_failed"] or done["facility_failures"]:
             raise E2EError(f"an alert is not looked after: {done}")
         return done
