@@ -1,9 +1,8 @@
-"""The demonstration: frames in, a timelapse out, and an event with a production, on a server of its own."""
+"""The demonstration, on a server of its own: frames in, a timelapse out; an event; an observation that ends in a mail."""
 
 import fcntl
 import secrets
 import shutil
-import struct
 import sys
 import tempfile
 import threading
@@ -15,6 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from local.client import Client, RefusedError
+from local.demo_checks import POLL_S, STALL_S, DemoError, check_film
+from local.demo_observing import SETTINGS, Observing
 from local.home import Home
 from local.serve import Options, serve
 from local.supervisor import Supervisor
@@ -26,15 +27,7 @@ SEED = 20_260_110
 NO_FRAMES = (".md", ".json", ".txt", ".csv", ".yaml", ".yml", ".toml", ".py", ".html", ".pdf", ".log", ".gitignore")
 """Files that lie beside frames and are not meant as one."""
 
-STALL_S = 120.0
-"""A process in which nothing happens for this long has failed the demonstration."""
-
-POLL_S = 0.25
 INTERRUPTED = 130
-
-
-class DemoError(Exception):
-    """Raised when the demonstration does not come to its end; says why."""
 
 
 @dataclass
@@ -47,12 +40,15 @@ class Demo:
         The user's own frames; None for frames that are made up.
     work_folder : Path
         Where frames are made.
+    mail_folder : Path
+        Where the server puts its mails.
     output_folder : Path
         Where the timelapse is kept.
     """
 
     frames_folder: Path | None
     work_folder: Path
+    mail_folder: Path
     output_folder: Path
     facts: list[str] = field(default_factory=list)
 
@@ -75,6 +71,7 @@ class Demo:
         process = self._run_timelapse(client, int(target["id"]), products)
         self._keep_timelapse(client, int(target["id"]), process)
         self._create_event(client)
+        self.facts.extend(Observing(client, self.mail_folder, self.output_folder).run())
         print("\nMade:")
         for fact in self.facts:
             print(f"  {fact}")
@@ -171,35 +168,13 @@ def find_frames(folder: Path) -> list[Path]:
     return frames
 
 
-def check_film(film: Path) -> tuple[int, int, int]:
-    """Return width, height and number of frames of a gif that plays.
-
-    Raises
-    ------
-    DemoError
-        If it cannot be read to its end, or has fewer than two frames.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(film) as image:
-            count = int(getattr(image, "n_frames", 1))
-            image.seek(count - 1)
-            image.load()
-            width, height = image.size
-    except (OSError, EOFError, SyntaxError, ValueError, struct.error) as error:
-        raise DemoError(f"{film} cannot be read: {error}") from error
-    if count < 2:
-        raise DemoError(f"{film} has {count} frame only")
-    return width, height, count
-
-
 def demo_command(frames_folder: Path | None) -> int:
     """Run `python -m local demo`: a server on free ports, the steps, the end; returns the exit code."""
     output = Home.default().root / "demo"
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
     state = Path(tempfile.mkdtemp(prefix="state-", dir=output))
+    home = Home(state)
     token = secrets.token_urlsafe(24)
     outcome: list[str | None] = []
     interrupted = False
@@ -210,7 +185,7 @@ def demo_command(frames_folder: Path | None) -> int:
 
             def steps(url: str) -> None:
                 try:
-                    Demo(frames_folder, state, output).run(Client(url, token))
+                    Demo(frames_folder, state, home.mail, output).run(Client(url, token))
                     outcome.append(None)
                 except Exception as error:  # noqa: BLE001 - whatever went wrong is the outcome
                     outcome.append(f"{error}" if isinstance(error, (DemoError, RefusedError)) else f"{error!r}")
@@ -221,7 +196,9 @@ def demo_command(frames_folder: Path | None) -> int:
                 print(f"serving on {url} for the time of this demonstration", flush=True)
                 threading.Thread(target=steps, args=(url,), name="demo", daemon=True).start()
 
-            serve(Options(Home(state), port=0, own_key=f"{token}:demo"), supervisor, lambda _: None, begin)
+            overrides = {**SETTINGS, "MAIL_FOLDER": str(home.mail)}
+            options = Options(home, port=0, own_key=f"{token}:demo", overrides=overrides)
+            serve(options, supervisor, lambda _: None, begin)
             interrupted = supervisor.is_interrupted
     except DemoError as error:
         outcome.append(str(error))

@@ -54,7 +54,9 @@ def read_seconds(name: str, default_s: float, lowest_s: float = 1.0) -> float:
     return seconds
 
 
-def child_environment(home: Home, endpoint_url: str, extra: Mapping[str, str], url: str = "") -> dict[str, str]:
+def child_environment(
+    home: Home, endpoint_url: str, extra: Mapping[str, str], url: str = "", overrides: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the environment of the HTTP server, the workers and the provisioning.
 
     Parameters
@@ -64,15 +66,17 @@ def child_environment(home: Home, endpoint_url: str, extra: Mapping[str, str], u
     endpoint_url : str
         Address of the embedded AWS.
     extra : mapping
-        What wins over the user's own variables.
+        What is set whatever the user's own variables say.
     url : str
         The address under which the API is served.
+    overrides : mapping
+        What takes the place of the user's own variables; as with those, an empty text counts as not set.
     """
+    defaults = {**DEFAULTS, "MAIL_FOLDER": str(home.mail), "PUBLIC_URL": url}
+    given = {**without_aws(os.environ), **(overrides or {})}
     return {
-        **DEFAULTS,
-        "MAIL_FOLDER": str(home.mail),
-        "PUBLIC_URL": url,
-        **without_aws(os.environ),
+        **given,
+        **{name: given.get(name) or value for name, value in defaults.items()},
         **aws_variables(endpoint_url),
         "TMPDIR": str(home.tmp),
         "PYTHONUNBUFFERED": "1",

@@ -127,10 +127,10 @@ def _run(
     home = options.home
     aws_url, url = endpoint_url(ports.aws), _url(options.host, ports.http)
     portal = serving.portal_variables(home, endpoint_url(ports.portal)) if ports.portal else {}
-    extra = {**options.overrides, **keys, **portal}
+    extra = {**keys, **portal}
     if options.debug:
         extra["POWERTOOLS_LOG_LEVEL"] = "DEBUG"
-    environment = child_environment(home, aws_url, extra, url)
+    environment = child_environment(home, aws_url, extra, url, options.overrides)
 
     def child(name: str, *arguments: str, log_name: str, fds: tuple[int, ...] = ()) -> Child:
         command = python_module("local", *arguments)
@@ -142,9 +142,7 @@ def _run(
     )
     say(f"embedded AWS on {aws_url}, state in {home.aws}")
     say(_portal_line(environment["PORTAL_URL"], home, is_stand_in=ports.portal is not None))
-    say(
-        f"e-mail {'goes to ' + environment['MAIL_FOLDER'] if environment['MAIL_FOLDER'] else 'is sent by the embedded AWS'}"
-    )
+    say(f"e-mail goes to {environment['MAIL_FOLDER']}")
     if keys and not options.own_key:
         say(f"API key of this machine: {machine_token(home)}  (kept in {home.keys_file})")
     supervisor.run_once(child("provisioning", "provision", log_name="provision"), START_TIMEOUT_S)

@@ -3,22 +3,27 @@
 import os
 import socket
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from chalicelib.handlers.auth import require_configured
 from chalicelib.storage import schema
-from local import emulator, serve
+from local import demo_observing, emulator, ports, serve
 from local.__main__ import main
 from local.environment import child_environment, shell_exports
 from local.home import Home
 from local.http_server import worker_count
 from local.keys import NoKeyError, key_variables, machine_token
+from local.portal import serving
 from local.provision import SchemaMismatchError, provision
-from local.supervisor import Supervisor
+from local.supervisor import Child, Supervisor, python_module
+from tests.conftest import PROJECT
+from tests.local.wishes import request_group
 
 
 @pytest.fixture
@@ -200,3 +205,81 @@ def test_a_table_of_another_version_is_told_and_left_alone() -> None:
 
     with pytest.raises(SchemaMismatchError, match=table.name):
         provision()
+
+
+def test_mail_and_links_stay_on_this_machine_unless_the_user_says_otherwise(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MAIL_FOLDER", "PUBLIC_URL", "FROM_EMAIL_ADDRESS", "ALERT_QUIET_S"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MAIL_FOLDER", "")
+
+    usual = child_environment(home, "http://127.0.0.1:1", {}, "http://127.0.0.1:8000")
+    monkeypatch.setenv("PUBLIC_URL", "https://example.org")
+    monkeypatch.setenv("MAIL_FOLDER", "letters")
+    chosen = child_environment(home, "http://127.0.0.1:1", {}, "http://127.0.0.1:8000")
+    overridden = child_environment(home, "http://127.0.0.1:1", {}, "http://127.0.0.1:8000", {"PUBLIC_URL": ""})
+
+    assert (usual["MAIL_FOLDER"], usual["PUBLIC_URL"]) == (str(home.mail), "http://127.0.0.1:8000")
+    assert (usual["ALERT_QUIET_S"], usual["FROM_EMAIL_ADDRESS"]) == ("5", "sidereal@localhost.localdomain")
+    assert (chosen["MAIL_FOLDER"], chosen["PUBLIC_URL"]) == ("letters", "https://example.org")
+    assert overridden["PUBLIC_URL"] == "http://127.0.0.1:8000"
+
+
+def test_without_a_portal_of_the_users_the_stand_in_takes_its_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PORTAL_URL", raising=False)
+    assert serve.Options(home).uses_stand_in
+
+    monkeypatch.setenv("PORTAL_URL", "https://observe.example.org")
+
+    assert not serve.Options(home).uses_stand_in
+    assert serve.Options(home, overrides=demo_observing.SETTINGS).uses_stand_in
+
+
+def test_the_token_of_the_stand_in_is_its_own_and_kept_for_the_owner(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTAL_TOKEN", "the token of a real portal")
+
+    variables = serving.portal_variables(home, "http://127.0.0.1:7")
+
+    assert len(variables["PORTAL_TOKEN"]) == 40
+    assert serving.portal_variables(home, "http://127.0.0.1:7") == variables
+    assert variables["ARCHIVE_URL"] == "http://127.0.0.1:7/archive"
+    assert variables["PORTAL_TOKEN_PARAMETER"] == variables["PORTAL_TOKEN_SECRET"] == ""
+    assert stat.S_IMODE((home.portal / "token").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["LOCAL_PORTAL_DELAY_S", "LOCAL_PORTAL_FRAME_S"])
+def test_a_senseless_pace_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "soon")
+
+    with pytest.raises(SystemExit, match=name):
+        serving.read_pace()
+
+
+def test_a_portal_that_was_killed_comes_back_with_what_it_knew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = serving.portal_variables(home, "")
+    home.prepare()
+    with ports.bind_again(home.portal_port_file) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = python_module("local", "portal", str(listener.fileno()), str(home.portal))
+        environment = {**os.environ, **variables, "PYTHONPATH": str(PROJECT)}
+        child = Child("portal", command, environment, home.logs / "portal.log", [listener.fileno()])
+        with Supervisor() as supervisor:
+            supervisor.start(child)
+            supervisor.wait_until(lambda: emulator.answers(f"{url}/api/instruments/"), [child], 20, "the portal")
+            token = {"Authorization": f"Token {variables['PORTAL_TOKEN']}"}
+            body = request_group(datetime.now(UTC))
+            assert requests.post(f"{url}/api/requestgroups/", json=body, headers=token, timeout=5).status_code == 201
+            assert child.process is not None
+            child.process.kill()
+            child.process.wait()
+            child.start()
+            supervisor.wait_until(lambda: emulator.answers(f"{url}/api/instruments/"), [child], 20, "the portal")
+
+            found = requests.get(f"{url}/api/requestgroups/", headers=token, timeout=5).json()
+
+    assert [group["name"] for group in found["results"]] == [body["name"]]
