@@ -63,7 +63,8 @@ def create(observation: Observation, also: Sequence[Write] = ()) -> None:
     except ConditionFailedError as error:
         if error.failed[0]:
             raise NotFoundError("Target not found.") from None
-        raise ConditionFailedError(error.items[2:], error.failed[2:]) from None
+        end = 2 + len(also)
+        raise ConditionFailedError(error.items[2:end], error.failed[2:end]) from None
 
 
 def get(observation_id: int) -> Observation:
@@ -83,8 +84,8 @@ def get(observation_id: int) -> Observation:
 def set_state(observation: Observation, state: ObservationState, now: datetime) -> Observation:
     """Keep how an observation stands at its facility, and return the record as it is then.
 
-    Nothing where nothing changed, else one UpdateItem (condition: nobody changed the record since it was read). Somebody who
-    did has looked at the facility later than `state` was read: the record is theirs, and returned as they left it.
+    Nothing where nothing changed, else one UpdateItem (condition: nobody changed the record since it was read). Where
+    somebody did, it is returned as they left it: who of the two looked at the facility last cannot be known here.
 
     Raises
     ------

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from chalicelib.pipelines.base import ReducedDatum
-from chalicelib.storage import clients, lists
+from chalicelib.storage import circuits, clients, lists
+from tests.asking import asked, prepare
 from tests.conftest import Aws, Clock
 from tests.jobs.conftest import Jobs
 
@@ -104,6 +105,37 @@ def test_a_template_costs_no_more_than_a_target(api: Any, portal: Any, cost: Any
     assert cost("DELETE", f"{templates}1/", status=204) == ["GetItem", "TransactWriteItems"]
 
 
+def test_an_observation_is_asked_for_with_seven_requests(api: Any, portal: Any, clock: Clock, cost: Any) -> None:
+    target = prepare(api)
+    throttle, guard = ["GetItem", "PutItem"], ["GetItem"]
+    read = ["BatchGetItem", "Query"]  # target and template, earlier submissions of this input
+    keep = ["UpdateItem", "TransactWriteItems"]  # id, observation with alert
+    url, body = "/api/observe/", asked(target)
+    sent = [*throttle, *read, "TransactWriteItems", *keep]
+    assert cost("POST", url, body, status=201) == sent
+    clock.advance(1)
+    circuits.forget()  # a new process reads the portal's circuit, and then every few seconds
+    assert cost("POST", url, body, status=201) == [*throttle, *read, "TransactWriteItems", *guard, *keep]
+    assert cost("POST", url, body | {"template_name": "none"}, status=404) == [*throttle, "BatchGetItem"]
+    assert cost("POST", url, body | {"overrides": {"ipp_value": 3}}, status=400) == [*throttle, "BatchGetItem"]
+    clock.advance(1)
+    refused = [*throttle, *read, "TransactWriteItems", "TransactWriteItems"]
+    assert cost("POST", url, body | {"overrides": {"proposal": "NOPE"}}, status=400) == refused
+    assert cost("POST", url, {}, status=400) == throttle
+    assert cost("POST", url, body, status=429) == ["GetItem"]
+
+
+def test_an_observation_is_shown_listed_and_cancelled_with_few_requests(
+    api: Any, portal: Any, clock: Clock, cost: Any
+) -> None:
+    target = prepare(api)
+    api.post("/api/observe/", asked(target))
+    assert cost("GET", "/api/observations/1/", status=200) == ["GetItem"]
+    assert cost("GET", f"/api/observations/?target={target}", status=200) == ["GetItem", "Query"]
+    assert cost("PATCH", "/api/observations/1/cancel/", status=200) == ["GetItem", "UpdateItem"]
+    assert cost("PATCH", "/api/observations/1/cancel/", status=200) == ["GetItem"]
+
+
 def test_a_thumbnail_that_is_made_costs_one_request_and_an_archive_two(
     api: Any, cost: Any, deliver: Callable[..., Any]
 ) -> None:
@@ -194,6 +226,9 @@ def test_points_are_kept_with_few_requests(jobs: Jobs, calls: list[str]) -> None
         ("GET", "/api/reduceddatums/?target=1&next=nonsense", None, 400),
         ("GET", "/api/target/abc/photometry/", None, 404),
         ("GET", "/api/pipelines/", None, 200),
+        ("GET", "/api/observe/", None, 405),
+        ("GET", "/api/observations/", None, 400),
+        ("PATCH", "/api/observations/abc/cancel/", "a-token-for-tests", 404),
     ],
 )
 def test_request_that_is_refused_at_the_door_asks_aws_for_nothing(
