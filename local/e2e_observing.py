@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from chalicelib.storage.circuits import MAX_FAILURES
 from local.client import Client
 from local.e2e_stack import Clock, Deployment, E2EError
 from local.environment import REGION
@@ -68,6 +69,8 @@ class Observing:
         self._clock = clock
         self._portal = portal
         self._target = 0
+        start = datetime.now(UTC)
+        self._window = {"start": start.isoformat(), "end": (start + timedelta(days=7)).isoformat()}
 
     def ask(self) -> None:
         """Ask for an observation, without a token, as often as the throttle lets us."""
@@ -75,9 +78,7 @@ class Observing:
         self._target = int(self._client.call("POST", "/api/targets/", json=body)["id"])
         template = {"name": TEMPLATE, "target": self._target, "facility": "LCO", "fields": FIELDS}
         self._client.call("POST", "/api/observationtemplates/", json=template)
-        start = datetime.now(UTC)
-        window = {"start": start.isoformat(), "end": (start + timedelta(days=7)).isoformat()}
-        self._expect(201, {"overrides": window})
+        self._expect(201, {"overrides": self._window})
         for _ in range(LIMIT - 1):
             self._expect(404, {"template_name": "another"})
         reply = self._expect(429, {"template_name": "another"})
@@ -148,6 +149,23 @@ class Observing:
         found: list[dict[str, Any]] = self._client.call("GET", f"/api/target/{self._target}/")["timelapses"]
         return found
 
+    def break_portal(self) -> None:
+        """Let the portal go out of order, until it is left alone.
+
+        Raises
+        ------
+        E2EError
+            If it is asked nevertheless.
+        """
+        self._portal.fail("503", times=1000)
+        somebody = {"X-Forwarded-For": "192.0.2.2"}
+        for _ in range(MAX_FAILURES):
+            self._expect(503, {"overrides": self._window}, somebody)
+        before = len(self._portal.requests)
+        self._expect(503, {"overrides": self._window}, somebody)
+        if len(self._portal.requests) != before:
+            raise E2EError(f"the portal is asked for the {before + 1}th time, although it is out of order")
+
     def check_secrecy(self) -> None:
         """Make sure that the portal's token stands in no log.
 
@@ -203,5 +221,7 @@ def finish(observing: Observing, folder: Path, say: Callable[[str], None]) -> No
     if newer == film or shown != [(newer, EXPOSURES + 1)]:
         raise E2EError(f"the target shows {shown}, after a mail about {newer}")
     say(f"a late frame: one more mail, about {newer}; the older timelapse is deleted")
+    observing.break_portal()
+    say(f"the portal is out of order: 503, and after {MAX_FAILURES} of them it is left alone")
     observing.check_secrecy()
     say("the portal's token is in no log")
