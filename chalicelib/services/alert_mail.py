@@ -1,6 +1,6 @@
 """The mail of an alert: at most one for each timelapse, marked before it is sent."""
 
-from chalicelib.errors import NotFoundError
+from chalicelib.errors import ClaimLostError, NotFoundError
 from chalicelib.models.alerts import Alert, MailState
 from chalicelib.models.targets import Target, Timelapse
 from chalicelib.observability import logger
@@ -43,7 +43,14 @@ class Postman:
             logger.warning("no mail: the timelapse was deleted", extra={"process_id": alert.settled_id})
             return _mark(alert, claim, MailState.REFUSED, "the timelapse was deleted")
         letter = _letter(alert, target, timelapse)
-        return self._send(_mark(alert, claim, MailState.SENDING), letter, claim, alert)
+        try:
+            marked = _mark(alert, claim, MailState.SENDING)
+        except ClaimLostError:
+            raise
+        except Exception:  # the answer was lost, perhaps; nothing is sent
+            _unmark(alert, claim)
+            raise
+        return self._send(marked, letter, claim, alert)
 
     def _look_at_last(self, alert: Alert, claim: AlertClaim) -> Alert:
         """Say once of a mail whose sender died that nobody knows whether it was sent."""
@@ -63,8 +70,7 @@ class Postman:
         except MailDelayedError as error:
             self._is_resting = True
             logger.warning("mails wait", extra={**about, "reason": str(error)})
-            undone = {"mailed_id": before.mailed_id, "mail_state": before.mail_state or None}
-            return alerts.change(alert.id, claim.token, undone)
+            return _unmark(before, claim)
         except MailUncertainError as error:
             self._note_unknown(alert, str(error))
             return _mark(alert, claim, MailState.UNKNOWN, str(error))
@@ -83,6 +89,12 @@ class Postman:
 def _mark(alert: Alert, claim: AlertClaim, state: MailState, reason: str | None = None) -> Alert:
     values = {"mailed_id": alert.settled_id, "mail_state": state.value, "mail_reason": reason}
     return alerts.change(alert.id, claim.token, values)
+
+
+def _unmark(before: Alert, claim: AlertClaim) -> Alert:
+    """Take back the mark of a mail that was certainly not sent; `before` is the alert as it was before."""
+    undone = {"mailed_id": before.mailed_id, "mail_state": before.mail_state or None}
+    return alerts.change(before.id, claim.token, undone)
 
 
 def _timelapse_of(alert: Alert, timelapses: list[Timelapse]) -> Timelapse | None:

@@ -1,14 +1,16 @@
 """A process in the hands of a test: submitted, delivered, looked at."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from tests.conftest import Answer, Api, Aws, sqs_event
+from chalicelib.storage import alerts
+from tests.conftest import Answer, Api, Aws, Clock, sqs_event
 from tests.jobs import pipelines_for_tests
+from tests.jobs.sky import SENDER, QuickTimelapse, Sky, telescope
 
 FITS = b"SIMPLE  =                    T" + b" " * 2850
 
@@ -90,3 +92,15 @@ def jobs(pipelines: None, api: Api, aws: Aws, clock: Callable[[], Any]) -> Jobs:
     answer = api.upload(target, "frame.fits", FITS)
     assert answer.status == 201, answer.text
     return Jobs(api, aws, target, answer.json["id"])
+
+
+@pytest.fixture
+def sky(api: Api, aws: Aws, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sky]:
+    """A target under the telescope, and SES that sends; timelapses take no time."""
+    import boto3
+
+    with telescope(clock, monkeypatch, "tests.jobs.sky.QuickTimelapse") as portal:
+        boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
+        monkeypatch.setattr(QuickTimelapse, "fails", False)
+        monkeypatch.setattr(alerts, "OPEN_SHARDS", 2)  # moto is slow, and eight show no more than two
+        yield Sky(api, aws, portal, clock, api.target("HAT-P-32", ra=31.04275, dec=46.68785))
