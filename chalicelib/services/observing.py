@@ -41,6 +41,9 @@ WORK_S = 28.0
 ARRIVAL_S = 30.0
 """Seconds after which a facility that was asked has the observation, or never will."""
 
+TOGETHER_S = 10.0
+"""Seconds within which equal requests are asked for on purpose, so that each is an observation of its own."""
+
 BUSY_S = 5.0
 """Seconds after which a caller may ask again while somebody else looks after the submission."""
 
@@ -184,7 +187,8 @@ def _draft(given: ObserveInput, user: str, parameters: dict[str, Any], asked: da
 def _earlier(draft: Submission) -> Submission | int | None:
     """Return what the same input asked for before, in vain: the observation that came of it, or a submission to go on with.
 
-    A submission on which its first request is still at work is not this one's: who asks twice at once wants two.
+    A submission on which its first request has just begun to work is not this one's: who asks twice at once wants two. One
+    that takes long may have died, or been given up by its caller, who asks again.
 
     Raises
     ------
@@ -203,7 +207,7 @@ def _earlier(draft: Submission) -> Submission | int | None:
             if taken is not None:
                 return taken
             wait_s = max(wait_s, BUSY_S)
-        elif seen.is_lost or not is_worked_on:
+        elif seen.is_lost or now - clock.from_text(seen.sent).timestamp() > TOGETHER_S:
             wait_s = max(wait_s, BUSY_S if is_worked_on else seen.held_until - now)
     if wait_s:
         raise UnavailableError(UNSETTLED, math.ceil(wait_s))

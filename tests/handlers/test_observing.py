@@ -197,6 +197,27 @@ def test_of_two_who_go_on_with_a_lost_submission_at_once_one_does(
     assert kept(aws, "SUBMISSION") == []
 
 
+def test_a_request_that_comes_again_while_the_first_takes_long_waits_for_it(
+    api: Api,
+    aws: Aws,
+    target: int,
+    portal: StandIn,
+    clock: Clock,
+    ask: Callable[..., Answer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    impatient: list[Answer] = []
+
+    def come_again() -> None:
+        clock.advance(11)
+        impatient.append(ask())
+
+    at_settling(aws, monkeypatch, come_again)
+    assert ask().status == 201
+    check_wait(impatient[0], 5)
+    check_one_of_each(api, aws, portal, target)
+
+
 def test_what_is_refused_after_a_lost_answer_is_told_and_looked_for_nevertheless(
     aws: Aws, target: int, portal: StandIn, clock: Clock, ask: Callable[..., Answer]
 ) -> None:
@@ -401,7 +422,7 @@ def test_whatever_step_a_request_dies_at_sending_it_again_does_not_double_the_ob
     clock: Clock, ask: Callable[..., Answer], deaths: Callable[..., Deaths]
 ) -> None:
     for _, email in deaths(lambda email: ask(email=email)):
-        clock.advance(29)  # when API Gateway has given up
+        clock.advance(11)
         ask_until_told(ask, clock, email)
 
 
