@@ -62,7 +62,7 @@ def create(product: DataProduct, also: Sequence[Write] = ()) -> DataProduct:
         try:
             lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
         except ConditionFailedError as error:
-            if any(error.failed[: len(also)]):
+            if any(error.failed[: len(also)]) and not error.failed[len(also)]:
                 raise ClaimLostError("the claim of who keeps the data product no longer stands") from None
             raise ConditionFailedError(error.items[len(also) :], error.failed[len(also) :]) from None
 

@@ -1,16 +1,17 @@
 """A process in the hands of a test: submitted, delivered, looked at."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from chalicelib.storage import alerts
-from tests.conftest import Answer, Api, Aws, Clock, sqs_event
+from local.portal.stand_in import StandIn
+from tests.conftest import Answer, Api, Aws, Clock, forget, sqs_event
 from tests.jobs import pipelines_for_tests
-from tests.jobs.sky import SENDER, QuickTimelapse, Sky, telescope
+from tests.jobs.sky import SENDER, QuickTimelapse, Sky
 
 FITS = b"SIMPLE  =                    T" + b" " * 2850
 
@@ -95,12 +96,15 @@ def jobs(pipelines: None, api: Api, aws: Aws, clock: Callable[[], Any]) -> Jobs:
 
 
 @pytest.fixture
-def sky(api: Api, aws: Aws, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sky]:
+def sky(api: Api, aws: Aws, clock: Clock, portal: StandIn, monkeypatch: pytest.MonkeyPatch) -> Sky:
     """A target under the telescope, and SES that sends; timelapses take no time."""
     import boto3
 
-    with telescope(clock, monkeypatch, "tests.jobs.sky.QuickTimelapse") as portal:
-        boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
-        monkeypatch.setattr(QuickTimelapse, "fails", False)
-        monkeypatch.setattr(alerts, "OPEN_SHARDS", 2)  # moto is slow, and eight show no more than two
-        yield Sky(api, aws, portal, clock, api.target("HAT-P-32", ra=31.04275, dec=46.68785))
+    monkeypatch.setenv("FROM_EMAIL_ADDRESS", SENDER)
+    monkeypatch.setenv("PUBLIC_URL", "https://sky.example.org/dev/")
+    monkeypatch.setenv("PIPELINES", json.dumps({"Timelapse": "tests.jobs.sky.QuickTimelapse"}))
+    forget()
+    boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
+    monkeypatch.setattr(QuickTimelapse, "fails", False)
+    monkeypatch.setattr(alerts, "OPEN_SHARDS", 2)  # moto is slow, and eight show no more than two
+    return Sky(api, aws, portal, clock, api.target("HAT-P-32", ra=31.04275, dec=46.68785))

@@ -8,8 +8,6 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
-
 from chalicelib import clock as time_of
 from chalicelib.facilities.registry import find_facility
 from chalicelib.models.observations import Observation
@@ -18,7 +16,7 @@ from chalicelib.services.runs import run_process
 from chalicelib.settings import get_settings
 from chalicelib.storage import alerts, artefacts, clients, lists, observations, requests, schema, targets
 from local.portal.stand_in import StandIn
-from tests.conftest import Api, Aws, Clock, forget
+from tests.conftest import Api, Aws, Clock
 
 FITS = b"SIMPLE  =                    T" + b" " * 2850
 SENDER = "observatory@example.org"
@@ -188,23 +186,6 @@ EVENT = {
     "id": "1",
     "resources": [],
 }
-
-
-@contextmanager
-def telescope(clock: Clock, monkeypatch: pytest.MonkeyPatch, pipeline: str | None) -> Iterator[StandIn]:
-    """Start the stand-in on the clock of the test, and point the settings at it."""
-    stand_in = StandIn(clock=clock)
-    stand_in.start()
-    monkeypatch.setenv("PORTAL_URL", stand_in.portal_url)
-    monkeypatch.setenv("ARCHIVE_URL", stand_in.archive_url)
-    monkeypatch.setenv("PORTAL_TOKEN", stand_in.token)
-    monkeypatch.setenv("FROM_EMAIL_ADDRESS", SENDER)
-    monkeypatch.setenv("PUBLIC_URL", "https://sky.example.org/dev/")
-    if pipeline is not None:
-        monkeypatch.setenv("PIPELINES", json.dumps({"Timelapse": pipeline}))
-    forget()
-    yield stand_in
-    stand_in.stop()
 
 
 class Crash:

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.services import alert_timelapses
 from chalicelib.services.alerts import process_alerts
-from chalicelib.storage import alerts
+from chalicelib.storage import alerts, clients
 from tests.jobs.sky import QuickTimelapse, Sky
 
 HOURS = 60.0
@@ -292,6 +292,21 @@ def test_a_target_that_is_deleted_ends_its_alerts_quietly(sky: Sky) -> None:
     assert sky.recipients == ["other@example.org"]
     assert not sky.is_open(first)
     assert sky.orphans() == []
+
+
+def test_a_target_that_is_deleted_while_a_frame_is_on_its_way_leaves_no_file(sky: Sky) -> None:
+    observation = sky.observe()
+    sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.clock.advance(300)
+    answers = []
+
+    def delete(**_: object) -> None:
+        answers.append(sky.api.delete(f"/api/targets/{sky.target}/").status)
+
+    clients.s3().meta.events.register("after-call.s3.CompleteMultipartUpload", delete)
+    assert process_alerts()["errors"] == 0
+    assert answers == [204]
+    assert sky.aws.keys() == []
 
 
 def test_the_facility_being_down_for_one_observation_does_not_stop_the_others(sky: Sky) -> None:
