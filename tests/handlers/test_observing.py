@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from urllib3 import PoolManager
 
+from chalicelib.models.observations import ObservationState
 from chalicelib.services import observing as service
 from chalicelib.storage import circuits, clients, observations
 from local.portal.stand_in import StandIn
@@ -446,3 +447,16 @@ def test_whatever_step_going_on_with_a_submission_dies_at_nothing_is_doubled(
 
     for _, email in deaths(lambda email: ask(email=email), lose):
         ask_until_told(ask, clock, email)
+
+
+def test_a_cancelled_observation_is_told_so_even_if_somebody_writes_down_how_it_stood_before(
+    api: Api, aws: Aws, target: int, portal: StandIn, clock: Clock, ask: Callable[..., Answer]
+) -> None:
+    ask()
+
+    def write_down_earlier_state() -> None:
+        observations.set_state(observations.get(1), ObservationState("PENDING"), clock())
+
+    at_call(aws, "UpdateItem", write_down_earlier_state)
+    assert api.patch("/api/observations/1/cancel/").json["status"] == "CANCELED"
+    assert api.get("/api/observations/1/").json["status"] == "CANCELED"
