@@ -86,6 +86,8 @@ class Archive:
         answer["count_estimated"] = self.estimates_counts
         if self.estimates_counts:
             answer["count"] = 10 * len(found) + 7
+        if request.args.get("pagination_style") == "cursor":
+            del answer["count"], answer["count_estimated"]
         return reply(answer)
 
     def frame(self, request: Request, frame_id: int) -> Response:
@@ -102,7 +104,8 @@ class Archive:
         if "Authorization" in request.headers:
             return _storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
         expires = request.args.get("expires", "")
-        if not hmac.compare_digest(self._signature(request.path, expires), request.args.get("signature", "")):
+        signature = request.args.get("signature", "")
+        if not hmac.compare_digest(self._signature(request.path, expires).encode(), signature.encode()):
             return _storage_error(403, "SignatureDoesNotMatch", "The signature does not match")
         if self._observatory.now().timestamp() > float(expires):
             return _storage_error(403, "AccessDenied", "Request has expired")

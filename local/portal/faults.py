@@ -62,6 +62,10 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no such fault: {self.kind}; there are {', '.join(KINDS)}")
+        if not isinstance(self.path, str) or not isinstance(self.method, str):
+            raise ValueError("path and method are texts")
+        if not isinstance(self.times, int) or not isinstance(self.seconds, (int, float)):
+            raise ValueError("times and seconds are numbers")
 
 
 class Faults:

@@ -111,8 +111,8 @@ MEMBERSHIPS = frozenset(PROPOSALS) - {"OTHER-2026-001"}
 def instrument_config_duration_s(instrument: str, config: Json) -> float:
     """Return how long the exposures of one instrument configuration take with their read-out."""
     readout = INSTRUMENTS[instrument]["modes"]["readout"]
-    code = config.get("mode") or readout["default"]
-    overhead_s = next(mode["overhead"] for mode in readout["modes"] if mode["code"] == code)
+    code = str(config.get("mode") or readout["default"]).lower()
+    overhead_s = next(mode["overhead"] for mode in readout["modes"] if mode["code"].lower() == code)
     return float(config["exposure_count"] * (config["exposure_time"] + overhead_s))
 
 

@@ -18,6 +18,8 @@ CAMERAS = {"0m4": ("0m4a", "0m410", "kb23"), "1m0": ("1m0a", "1m001", "fa11")}
 """Telescope, its part of file names, and camera, by class of telescope."""
 
 SUFFIX = ".fits.fz"
+PROPRIETARY = timedelta(days=365)
+"""For so long frames are only for those of their proposal."""
 
 
 class TransitionError(Exception):
@@ -142,8 +144,10 @@ class Observatory:
         self.records.attempts.append(attempt)
         return attempt
 
-    def complete(self, request_id: int, frames: int | None = None, frame_s: float = 0.0) -> None:
-        """Complete a request: one attempt is COMPLETED now, an earlier one stays as it was, frames come.
+    def complete(
+        self, request_id: int, frames: int | None = None, frame_s: float = 0.0, moment: datetime | None = None
+    ) -> None:
+        """Complete a request: one attempt is COMPLETED, an earlier one stays as it was, frames come.
 
         Parameters
         ----------
@@ -153,9 +157,11 @@ class Observatory:
             How many; by default one for each exposure.
         frame_s : float
             Seconds from one to the next; 0 puts all into the archive at once.
+        moment : datetime or None
+            When it was completed; by default now.
         """
         request, _ = self._request(request_id)
-        now = self.now()
+        now = moment or self.now()
         start = now - timedelta(seconds=request["duration"])
         running = [each for each in self.records.attempts_of(request_id) if each["state"] == "IN_PROGRESS"]
         if not self.records.attempts_of(request_id):
@@ -174,7 +180,7 @@ class Observatory:
             }
         self.records.plays[str(request_id)]["stage"] = COMPLETED
         self.set_state(request_id, COMPLETED)
-        self._expose(request, attempt, start, frames, frame_s)
+        self._expose(request, attempt, frames, frame_s)
         self.advance()
 
     def bad_data(self, request_id: int) -> None:
@@ -204,20 +210,28 @@ class Observatory:
     def add_frame(self, facts: Json, content: bytes | None) -> Json:
         """Put a frame into the archive; without content it has a record but no file."""
         now = to_text(self.now())
+        public = to_text(self.now() + PROPRIETARY)
         frame_id = self.records.next_id("frame")
         basename = facts["basename"]
         if "reduction_level" in facts and not basename.endswith(("e00", "e91")):
             basename = f"{basename}-e{facts['reduction_level']:02d}"
-        frame = {"extension": SUFFIX, "public_date": now, **facts, "id": frame_id, "basename": basename}
-        frame["version"] = content is not None and {
-            "id": self.records.next_id("version"),
-            "created": now,
-            "key": f"{frame_id:04x}/{basename}",
-            "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-            "extension": frame["extension"],
+        frame = {
+            "extension": SUFFIX,
+            "public_date": public,
+            **facts,
+            "id": frame_id,
+            "basename": basename,
+            "version": None,
         }
         if content is not None:
             self.store.write_file(frame_id, content)
+            frame["version"] = {
+                "id": self.records.next_id("version"),
+                "created": now,
+                "key": f"{frame_id:04x}/{basename}",
+                "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+                "extension": frame["extension"],
+            }
         self.records.frames.append(frame)
         return frame
 
@@ -268,7 +282,8 @@ class Observatory:
                 self.schedule(request["id"], "IN_PROGRESS", datetime.fromtimestamp(middle, UTC))
                 play["stage"] = "IN_PROGRESS"
             if now.timestamp() >= end and end <= closes.timestamp():
-                self.complete(request["id"], frame_s=self._pace.frame_s)
+                done = datetime.fromtimestamp(end, UTC)
+                self.complete(request["id"], frame_s=self._pace.frame_s, moment=done)
                 return
         if now >= closes:
             for attempt in self.records.attempts_of(request["id"]):
@@ -276,7 +291,8 @@ class Observatory:
                     attempt["state"] = "NOT_ATTEMPTED"
             self.set_state(request["id"], WINDOW_EXPIRED)
 
-    def _expose(self, request: Json, attempt: Json, start: datetime, count: int | None, frame_s: float) -> None:
+    def _expose(self, request: Json, attempt: Json, count: int | None, frame_s: float) -> None:
+        start, end = from_text(attempt["start"]) or self.now(), from_text(attempt["end"]) or self.now()
         planned = [
             (configuration, config)
             for configuration in request["configurations"]
@@ -318,7 +334,7 @@ class Observatory:
             }
             cards_ = tuple((name, value) for name, value in cards.items() if value is not None)
             exposure = Exposure(request["id"], number, count, moment, exposure_s, cards_)
-            due = self.now().timestamp() + (number + 1) * frame_s
+            due = end.timestamp() + (number + 1) * frame_s
             stored = {**asdict(exposure), "time": moment.timestamp()}
             self.records.coming.append({"due": due, "frame": facts, "exposure": stored})
             moment += timedelta(seconds=exposure_s + 5)

@@ -26,7 +26,9 @@ def reply(content: Any, status: int = 200, **headers: str) -> Response:
 
 def html(status: int, title: str) -> Response:
     """Return a page for people, as the server in front of the application sends it."""
-    return Response(f"<!doctype html><html><head><title>{title}</title></head><h1>{title}</h1></html>", status)
+    return Response(
+        f"<!doctype html><html><head><title>{title}</title></head><h1>{title}</h1></html>", status, mimetype="text/html"
+    )
 
 
 def read_json(request: Request) -> Any:

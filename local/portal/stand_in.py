@@ -2,7 +2,6 @@
 
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from werkzeug import Request, Response
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
-from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, Rule
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.portal.archive import PREFIX, Archive
@@ -69,14 +68,13 @@ class StandIn:
     ) -> None:
         self.token = token or secrets.token_hex(20)
         self.faults = Faults()
-        self.requests: deque[Seen] = deque(maxlen=REMEMBERED)
+        self.requests: list[Seen] = []
         self._clock = clock or (lambda: datetime.now(UTC))
         self._ahead = timedelta()
         self.observatory = Observatory(Store(folder), self.now, pace, size_px)
         self.archive = Archive(self.observatory, self.token)
         rules = [*Portal(self.observatory, self.token).rules(), *self.archive.rules(), *self._control_rules()]
-        # Redirects are ours: the real ones are 301 whatever the method.
-        self._map = Map(rules, strict_slashes=True, redirect_defaults=False)
+        self._map = Map(rules)
         self._server: Any = None
 
     def start(self, fd: int | None = None) -> None:
@@ -168,6 +166,7 @@ class StandIn:
         if request.path.startswith(CONTROL):
             return self._answer(request)(environ, start_response)
         self.requests.append(Seen(request.method, request.path, request.args.to_dict(), dict(request.headers), body))
+        del self.requests[:-REMEMBERED]
         fault = self.faults.take(request)
         answer = fail_before(fault) if fault else None
         if answer is None:
@@ -177,6 +176,10 @@ class StandIn:
 
     def _answer(self, request: Request) -> Response:
         adapter = self._map.bind_to_environ(request.environ)
+        # As Django does it: whatever the method is, and whether or not the address knows it.
+        if not request.path.endswith("/") and adapter.allowed_methods(f"{request.path}/"):
+            query = request.query_string.decode("latin-1")
+            return Response(status=301, headers={"Location": f"{request.path}/" + (f"?{query}" if query else "")})
         try:
             endpoint, arguments = adapter.match()
             with self._changing():
@@ -188,8 +191,8 @@ class StandIn:
         except MethodNotAllowed as error:
             allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD"}))
             return reply({"detail": f'Method "{request.method}" not allowed.'}, 405, Allow=allowed)
-        except HTTPException:
-            return _without_slash(adapter, request) or html(404, "Not Found")
+        except NotFound:
+            return html(404, "Not Found")
 
     def _changing(self) -> "_Change":
         return _Change(self.observatory)
@@ -264,19 +267,6 @@ class _Handler(WSGIRequestHandler):
         """Close the connection, also where it is the fault `refuse` or `lose` that was raised."""
         del error, environ
         self.close_connection = True
-
-
-def _without_slash(adapter: MapAdapter, request: Request) -> Response | None:
-    if request.path.endswith("/"):
-        return None
-    try:
-        adapter.match(path_info=f"{request.path}/", method="GET")
-    except (NotFound, MethodNotAllowed) as error:
-        if isinstance(error, NotFound):
-            return None
-    query = request.query_string.decode("latin-1")
-    location = f"{request.path}/" + (f"?{query}" if query else "")
-    return Response(status=301, headers={"Location": location}, mimetype="text/html")
 
 
 def _require_loopback(request: Request) -> None:

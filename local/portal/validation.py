@@ -4,6 +4,7 @@ Fields come first, those of a part before the part as a whole; siblings are all 
 `ipp_value`, which concerns the whole.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -129,7 +130,7 @@ def _configuration(configuration: Any) -> Json:
         {
             "type": _required(_choice(CONFIGURATION_TYPES)),
             "instrument_type": _required(_instrument_type),
-            "repeat_duration": _optional(_number(0.0)),
+            "repeat_duration": _nullable(_number(0.0)),
             "target": _required(_target),
             "instrument_configs": _required(
                 _many(_instrument_config, "A configuration must have at least one instrument configuration")
@@ -157,8 +158,8 @@ def _target(target: Any) -> Json:
         {
             "name": _required(_name),
             "type": _required(_choice(TARGET_TYPES)),
-            "ra": _optional(_number(0.0, 360.0)),
-            "dec": _optional(_number(-90.0, 90.0)),
+            "ra": _nullable(_number(0.0, 360.0)),
+            "dec": _nullable(_number(-90.0, 90.0)),
         },
         lambda target: (
             {field: [REQUIRED] for field in ("ra", "dec") if target.get(field) is None}
@@ -278,12 +279,17 @@ def _required(check: Check) -> Check:
 
 
 def _optional(check: Check) -> Check:
-    return lambda value: [] if value in (..., None) else check(value)
+    return lambda value: [] if value is ... else _required(check)(value)
+
+
+def _nullable(check: Check) -> Check:
+    return lambda value: [] if value is ... or value is None else check(value)
 
 
 def _number(lowest: float | None = None, highest: float | None = None, *, whole: bool = False) -> Check:
     def check(value: Any) -> list[str]:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or (whole and value != int(value)):
             return [f"A valid {'integer' if whole else 'number'} is required."]
         if lowest is not None and value < lowest:
             return [f"Ensure this value is greater than or equal to {lowest}."]
@@ -308,11 +314,11 @@ def _name(value: Any) -> list[str]:
 
 
 def _proposal(value: Any) -> list[str]:
-    return [] if value in PROPOSALS else [f'Invalid pk "{value}" - object does not exist.']
+    return [] if isinstance(value, str) and value in PROPOSALS else [f'Invalid pk "{value}" - object does not exist.']
 
 
 def _instrument_type(value: Any) -> list[str]:
-    if value in INSTRUMENTS:
+    if isinstance(value, str) and value in INSTRUMENTS:
         return []
     return [f"Invalid instrument type {value}. Valid instruments may include: {', '.join(INSTRUMENTS)}"]
 

@@ -1,7 +1,13 @@
-"""What a client of the portal submits."""
+"""A client of the portal, and what it submits."""
 
 from datetime import datetime, timedelta
 from typing import Any
+
+import requests
+
+from local.portal.stand_in import StandIn
+
+SUBMIT = "/api/requestgroups/"
 
 
 def request_group(now: datetime, **changes: Any) -> dict[str, Any]:
@@ -55,3 +61,34 @@ def request_group(now: datetime, **changes: Any) -> dict[str, Any]:
 def to_text(moment: datetime) -> str:
     """Return a time as clients write it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Client:
+    """A client of the portal; a token may be another one, or none (`None`)."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self.stand_in = stand_in
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def ask(self, method: str, path: str, auth: str | None = "", **more: Any) -> requests.Response:
+        headers = {} if auth is None else {"Authorization": auth or f"Token {self.stand_in.token}"}
+        more.setdefault("allow_redirects", False)
+        return self._session.request(method, self.stand_in.portal_url + path, headers=headers, timeout=10, **more)
+
+    def get(self, path: str, auth: str | None = "", **query: Any) -> Any:
+        answer = self.ask("GET", path, auth, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wish(self, **changes: Any) -> dict[str, Any]:
+        return request_group(self.stand_in.now(), **changes)
+
+    def submit(self, **changes: Any) -> dict[str, Any]:
+        answer = self.ask("POST", SUBMIT, json=self.wish(**changes))
+        assert answer.status_code == 201, answer.text
+        group: dict[str, Any] = answer.json()
+        return group
+
+    def state(self, request_id: int = 1) -> str:
+        return str(self.get(f"/api/requests/{request_id}/")["state"])
