@@ -18,18 +18,17 @@ def records(sky: Sky) -> dict[str, dict[str, str]]:
     return {item["name"]["S"]: {key: str(next(iter(value.values()))) for key, value in item.items()} for item in items}
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [(A, "fits_file"), ("a-e91.fits", "fits_file"), ("a-e91.jpg", "image_file"), ("a-e91.txt", "")]
-)
-def test_the_suffix_decides_the_type(sky: Sky, name: str, kind: str) -> None:
-    observation = sky.observe()
-    sky.put(observation, name, content=FITS + b"further")
+def test_a_frame_becomes_a_data_product_whose_type_its_suffix_decides(sky: Sky) -> None:
+    kinds = {A: "fits_file", "b-e91.fits": "fits_file", "c-e91.jpg": "image_file", "d-e91.txt": ""}
+    observation = sky.observe(exposures=4)
+    sky.put(observation, *kinds, content=FITS + b"further")
     sky.look()
-    (product,) = sky.products()
-    assert (product["name"], product["data_product_type"], product["size"]) == (name, kind, len(FITS) + 7)
-    (key,) = sky.aws.keys("products/")
-    assert key == f"products/{sky.target}/{product['id']}/{name}"
-    kept = sky.aws.s3.get_object(Bucket=sky.aws.name("sidereal-artefacts"), Key=key)["Body"].read()
+    products = sky.products()
+    assert {each["name"]: each["data_product_type"] for each in products} == kinds
+    assert {each["size"] for each in products} == {len(FITS) + 7}
+    keys = [f"products/{sky.target}/{each['id']}/{each['name']}" for each in products]
+    assert sorted(keys) == sky.aws.keys("products/")
+    kept = sky.aws.s3.get_object(Bucket=sky.aws.name("sidereal-artefacts"), Key=keys[0])["Body"].read()
     assert kept == FITS + b"further"
 
 

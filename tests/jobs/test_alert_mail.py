@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from chalicelib.settings import get_settings
-from chalicelib.storage import clients
+from chalicelib.storage import clients, mail
 from tests.jobs.sky import SENDER, Sky
 
 
@@ -57,36 +57,33 @@ def test_a_refused_address_does_not_stop_the_others_and_is_not_tried_again(sky: 
     assert sky.recipients == ["well@example.org"]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        refusal("TooManyRequestsException", 429),
-        refusal("LimitExceededException"),
-        refusal("SendingPausedException"),
-        refusal("AccountSuspendedException"),
-        refusal("MailFromDomainNotVerifiedException"),
-        refusal("AccessDeniedException", 403),
-        refusal("MessageRejected", text=f"Email address is not verified: {SENDER}"),
-        EndpointConnectionError(endpoint_url="https://email.example.org"),
-    ],
-    ids=lambda error: error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__,
-)
+NOT_SENT = [
+    refusal("TooManyRequestsException", 429),
+    refusal("LimitExceededException"),
+    refusal("SendingPausedException"),
+    refusal("AccountSuspendedException"),
+    refusal("MailFromDomainNotVerifiedException"),
+    refusal("AccessDeniedException", 403),
+    refusal("MessageRejected", text=f"Email address is not verified: {SENDER}"),
+    EndpointConnectionError(endpoint_url="https://email.example.org"),
+]
+PERHAPS_SENT = [refusal("InternalFailure", 500), ReadTimeoutError(endpoint_url="https://email.example.org")]
+
+
 def test_a_mail_that_was_certainly_not_sent_is_sent_later(
-    sky: Sky, ses_says: Callable[[Exception | None], None], error: Exception
+    sky: Sky, ses_says: Callable[[Exception | None], None]
 ) -> None:
     ready(sky)
-    ses_says(error)
-    assert sky.look()["mails_failed"] == 0
+    for error in NOT_SENT:
+        ses_says(error)
+        counts = sky.look()
+        assert (counts["mails_sent"], counts["mails_failed"]) == (0, 0), error
     ses_says(None)
     assert sky.look()["mails_sent"] == 1
     assert len(sky.mails) == 1
 
 
-@pytest.mark.parametrize(
-    "error",
-    [refusal("InternalFailure", 500), ReadTimeoutError(endpoint_url="https://email.example.org")],
-    ids=["InternalFailure", "ReadTimeoutError"],
-)
+@pytest.mark.parametrize("error", PERHAPS_SENT, ids=["InternalFailure", "ReadTimeoutError"])
 def test_a_mail_that_may_have_been_sent_is_not_sent_again_and_that_is_an_error_in_the_log(
     sky: Sky, ses_says: Callable[[Exception | None], None], error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,11 +166,8 @@ def test_on_a_laptop_mails_are_files_of_the_same_name_each_time(sky: Sky, monkey
 
 
 @pytest.mark.parametrize("email", ["someone@example.org\r\nBcc: other@example.org", "\ud800@example.org"])
-def test_no_address_adds_a_header(sky: Sky, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
-    from chalicelib.storage import mail
-
+def test_no_address_adds_a_header(monkeypatch: pytest.MonkeyPatch, email: str) -> None:
     monkeypatch.setenv("MAIL_FOLDER", "mail")
-    get_settings.cache_clear()
     with pytest.raises(mail.MailRefusedError):
         mail.send(mail.Mail("a", email, "Subject", "text"))
 
