@@ -7,6 +7,7 @@ the others.
 import math
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,7 +103,8 @@ def _process_one(
     except ClaimLostError:
         raise
     except Exception:
-        work.back_off()
+        with suppress(ClaimLostError):  # what went wrong is worth more than that
+            work.back_off()
         raise
 
 

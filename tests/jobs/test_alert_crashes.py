@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.services.alerts import process_alerts
 from chalicelib.services.processes import resend_stuck_processes
-from chalicelib.storage import alerts
+from chalicelib.storage import alerts, processes
 from tests.jobs.sky import FITS, Crash, Sky
 
 
@@ -38,6 +38,7 @@ def test_a_crash_at_any_write_loses_and_doubles_nothing(
     sky: Sky, is_fatal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts, "OPEN_SHARDS", 1)
+    monkeypatch.setattr(processes, "OPEN_SHARDS", 1)
     struck = []
     for number in count(1):
         crash = Crash(number, is_fatal=is_fatal)
