@@ -12,6 +12,7 @@ from local.portal.replies import html, reply
 Kind = Literal[
     "refuse",
     "lose",
+    "late",
     "slow",
     "500",
     "502",
@@ -40,9 +41,10 @@ class Fault:
     Parameters
     ----------
     kind : str
-        `refuse` closes the connection before anything is done, `lose` after it; `slow` answers late; `500`, `502`, `503`
-        and `429` (with `Retry-After`) are statuses; `html` is a page with status 200, `garbage` broken JSON; `forbidden`
-        refuses the token. Of files: `truncate` breaks off, `corrupt` sends other bytes, `expired` refuses the link.
+        `refuse` closes the connection before anything is done, `lose` after it, `late` before it, too, but does it
+        `seconds` later; `slow` answers late; `500`, `502`, `503` and `429` (with `Retry-After`) are statuses; `html` is a
+        page with status 200, `garbage` broken JSON; `forbidden` refuses the token. Of files: `truncate` breaks off,
+        `corrupt` sends other bytes, `expired` refuses the link.
     path : str
         Beginning of the addresses that it happens to.
     times : int
@@ -50,7 +52,7 @@ class Fault:
     method : str
         Only requests of this method; all if empty.
     seconds : float
-        How late, or what `Retry-After` says.
+        How late (`late` by the portal's clock), or what `Retry-After` says.
     """
 
     kind: str
@@ -115,7 +117,7 @@ def fail_before(fault: Fault) -> Response | None:
     ConnectionLost
         If nothing is to be answered.
     """
-    if fault.kind == "refuse":
+    if fault.kind in ("refuse", "late"):
         raise ConnectionLost
     if fault.kind == "slow":
         sleep(fault.seconds)

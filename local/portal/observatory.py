@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.portal.exposures import Exposure, render_exposure
-from local.portal.instruments import INSTRUMENTS, SETUP_S, SITES, USER, durations
+from local.portal.instruments import SETUP_S, SITES
+from local.portal.intake import PENDING, new_group
 from local.portal.records import Json, Records, Store
 from local.portal.times import from_text, to_text
 
-PENDING, COMPLETED, CANCELED, WINDOW_EXPIRED = "PENDING", "COMPLETED", "CANCELED", "WINDOW_EXPIRED"
+COMPLETED, CANCELED, WINDOW_EXPIRED = "COMPLETED", "CANCELED", "WINDOW_EXPIRED"
+IN_PROGRESS = "IN_PROGRESS"
 CAMERAS = {"0m4": ("0m4a", "0m410", "kb23"), "1m0": ("1m0a", "1m001", "fa11")}
 """Telescope, its part of file names, and camera, by class of telescope."""
 
@@ -72,35 +74,29 @@ class Observatory:
     def submit(self, body: Json) -> Json:
         """Take a valid request group and return it with its ids."""
         now = self.now()
-        group = {
-            **body,
-            "id": self.records.next_id("group"),
-            "submitter": USER,
-            "state": PENDING,
-            "created": to_text(now),
-            "modified": to_text(now),
-            "ipp_value": body.get("ipp_value", 1.05),
-            "requests": [self._new_request(request, now) for request in body["requests"]],
-        }
+        group = new_group(body, now, self.records.next_id)
+        for request in group["requests"]:
+            self.records.plays[str(request["id"])] = {"since": now.timestamp(), "stage": ""}
         self.records.groups.append(group)
         return group
 
     def cancel(self, group: Json) -> Json:
-        """Cancel what is pending of a group.
+        """Cancel what is pending of a group, and return it; its requests are shown as they were, as the portal does.
 
         Raises
         ------
         TransitionError
-            If a request of it has ended otherwise.
+            If the group has ended otherwise.
         """
+        if group["state"] not in (PENDING, CANCELED):
+            raise TransitionError(
+                f"Cannot transition from request state {group['state']} to CANCELED for {group['id']}"
+            )
+        before = [dict(request) for request in group["requests"]]
         for request in group["requests"]:
-            if request["state"] not in (PENDING, CANCELED):
-                raise TransitionError(
-                    f"Cannot transition from request state {request['state']} to CANCELED for {request['id']}"
-                )
-        for request in group["requests"]:
-            self.set_state(request["id"], CANCELED)
-        return group
+            if request["state"] == PENDING:
+                self.set_state(request["id"], CANCELED)
+        return {**group, "state": CANCELED, "requests": before}
 
     def set_state(self, request_id: int, state: str) -> None:
         """Put a request, and with it its group, into a state."""
@@ -145,7 +141,12 @@ class Observatory:
         return attempt
 
     def complete(
-        self, request_id: int, frames: int | None = None, frame_s: float = 0.0, moment: datetime | None = None
+        self,
+        request_id: int,
+        frames: int | None = None,
+        frame_s: float = 0.0,
+        moment: datetime | None = None,
+        attempt_state: str = COMPLETED,
     ) -> None:
         """Complete a request: one attempt is COMPLETED, an earlier one stays as it was, frames come.
 
@@ -159,21 +160,23 @@ class Observatory:
             Seconds from one to the next; 0 puts all into the archive at once.
         moment : datetime or None
             When it was completed; by default now.
+        attempt_state : str
+            How the attempt ended: one that failed late completes its request, too.
         """
         request, _ = self._request(request_id)
         now = moment or self.now()
         start = now - timedelta(seconds=request["duration"])
-        running = [each for each in self.records.attempts_of(request_id) if each["state"] == "IN_PROGRESS"]
+        running = [each for each in self.records.attempts_of(request_id) if each["state"] == IN_PROGRESS]
         if not self.records.attempts_of(request_id):
             self.schedule(request_id, PENDING, now)
         attempt = running[-1] if running else self.schedule(request_id)
-        attempt.update(state=COMPLETED, start=to_text(start), end=to_text(now))
+        attempt.update(state=attempt_state, start=to_text(start), end=to_text(now))
         for status in attempt["configuration_statuses"]:
-            status["state"] = COMPLETED
+            status["state"] = attempt_state
             status["summary"] = {
                 "start": attempt["start"],
                 "end": attempt["end"],
-                "state": COMPLETED,
+                "state": attempt_state,
                 "reason": "",
                 "time_completed": float(request["duration"] - SETUP_S),
                 "events": [],
@@ -195,7 +198,9 @@ class Observatory:
         """Let everything happen that is due by now."""
         now = self.now()
         for request, _ in self.records.requests():
-            if request["state"] == PENDING:
+            # What is in progress goes on, cancelled or not, and may complete its request.
+            stage = self.records.plays[str(request["id"])]["stage"]
+            if request["state"] == PENDING or (request["state"] == CANCELED and stage == IN_PROGRESS):
                 self._play(request, now)
         due = [each for each in self.records.coming if each["due"] <= now.timestamp()]
         if due:
@@ -235,39 +240,6 @@ class Observatory:
         self.records.frames.append(frame)
         return frame
 
-    def _new_request(self, body: Json, now: datetime) -> Json:
-        request = {
-            **body,
-            "id": self.records.next_id("request"),
-            "state": PENDING,
-            "created": to_text(now),
-            "modified": to_text(now),
-            "duration": durations(body)["duration"],
-            "acceptability_threshold": body.get("acceptability_threshold", 90.0),
-            "optimization_type": body.get("optimization_type", "TIME"),
-            "configuration_repeats": body.get("configuration_repeats", 1),
-            "configurations": [self._new_configuration(each) for each in body["configurations"]],
-            "windows": [{"start": to_text(now), **window} for window in body["windows"]],
-        }
-        self.records.plays[str(request["id"])] = {"since": now.timestamp(), "stage": ""}
-        return request
-
-    def _new_configuration(self, body: Json) -> Json:
-        readout = INSTRUMENTS[body["instrument_type"]]["modes"]["readout"]["default"]
-        configs = [
-            {"mode": readout, "rois": [], **config, "extra_params": {"bin_x": 1, "bin_y": 1}}
-            for config in body["instrument_configs"]
-        ]
-        return {
-            **body,
-            "id": self.records.next_id("configuration"),
-            "state": PENDING,
-            "instrument_configs": configs,
-            "guiding_config": {"mode": "ON", "optional": True, **body["guiding_config"]},
-            "acquisition_config": {"mode": "OFF", **body["acquisition_config"]},
-            "constraints": {"max_lunar_phase": 1.0, **body["constraints"]},
-        }
-
     def _play(self, request: Json, now: datetime) -> None:
         play = self.records.plays[str(request["id"])]
         windows = [(from_text(each["start"]) or now, from_text(each["end"]) or now) for each in request["windows"]]
@@ -279,16 +251,13 @@ class Observatory:
                 self.schedule(request["id"], PENDING, datetime.fromtimestamp(middle, UTC))
                 play["stage"] = PENDING
             if now.timestamp() >= middle and play["stage"] == PENDING:
-                self.schedule(request["id"], "IN_PROGRESS", datetime.fromtimestamp(middle, UTC))
-                play["stage"] = "IN_PROGRESS"
+                self.schedule(request["id"], IN_PROGRESS, datetime.fromtimestamp(middle, UTC))
+                play["stage"] = IN_PROGRESS
             if now.timestamp() >= end and end <= closes.timestamp():
                 done = datetime.fromtimestamp(end, UTC)
                 self.complete(request["id"], frame_s=self._pace.frame_s, moment=done)
                 return
-        if now >= closes:
-            for attempt in self.records.attempts_of(request["id"]):
-                if attempt["state"] in (PENDING, "IN_PROGRESS"):
-                    attempt["state"] = "NOT_ATTEMPTED"
+        if now >= closes and request["state"] == PENDING:
             self.set_state(request["id"], WINDOW_EXPIRED)
 
     def _expose(self, request: Json, attempt: Json, count: int | None, frame_s: float) -> None:

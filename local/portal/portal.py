@@ -13,6 +13,8 @@ from local.portal.times import from_text
 from local.portal.validation import find_faults, largest_interval_s
 
 PAGE = 10
+STATES = ("PENDING", "COMPLETED", "WINDOW_EXPIRED", "CANCELED", "FAILURE_LIMIT_REACHED")
+NO_CHOICE = "Select a valid choice. {} is not one of the available choices."
 Matches = Callable[[Json], bool]
 
 
@@ -41,15 +43,16 @@ class Portal:
             Rule("/api/requestgroups/", methods=["GET"], endpoint=self.groups),
             Rule("/api/requestgroups/", methods=["POST"], endpoint=self.submit),
             Rule("/api/requestgroups/validate/", methods=["POST"], endpoint=self.validate),
-            Rule("/api/requestgroups/<int:group_id>/", methods=["GET"], endpoint=self.group),
-            Rule("/api/requestgroups/<int:group_id>/cancel/", methods=["POST"], endpoint=self.cancel),
+            Rule("/api/requestgroups/<group_id>/", methods=["GET"], endpoint=self.group),
+            Rule("/api/requestgroups/<group_id>/cancel/", methods=["POST"], endpoint=self.cancel),
             Rule("/api/requests/", methods=["GET"], endpoint=self.requests),
-            Rule("/api/requests/<int:request_id>/", methods=["GET"], endpoint=self.request),
-            Rule("/api/requests/<int:request_id>/observations/", methods=["GET"], endpoint=self.attempts),
+            Rule("/api/requests/<request_id>/", methods=["GET"], endpoint=self.request),
+            Rule("/api/requests/<request_id>/observations/", methods=["GET"], endpoint=self.attempts),
         ]
 
     def instruments(self, request: Request) -> Response:
-        """`GET /api/instruments/`: open to all."""
+        """`GET /api/instruments/`: open to all but who sends a wrong token."""
+        is_allowed(request, self._token)
         code, telescope_class = request.args.get("instrument_type"), request.args.get("telescope_class")
         return reply(
             {
@@ -61,11 +64,11 @@ class Portal:
 
     def proposals(self, request: Request) -> Response:
         """`GET /api/proposals/`: those of the user."""
+        require_token(request, self._token)
         active = request.args.get("active", "")
         if active not in ("", "True", "False"):
-            fault = f"Select a valid choice. {active} is not one of the available choices."
-            raise RefusedError(400, {"active": [fault]})
-        mine = [PROPOSALS[code] for code in sorted(MEMBERSHIPS)] if is_allowed(request, self._token) else []
+            raise RefusedError(400, {"active": [NO_CHOICE.format(active)]})
+        mine = [PROPOSALS[code] for code in sorted(MEMBERSHIPS)]
         found = [proposal for proposal in mine if not active or proposal["active"] is (active == "True")]
         return reply(page(request, found, PAGE))
 
@@ -106,11 +109,11 @@ class Portal:
         tests = _filters(request)
         return reply(page(request, [group for group in mine if all(test(group) for test in tests)], PAGE))
 
-    def group(self, request: Request, group_id: int) -> Response:
+    def group(self, request: Request, group_id: str) -> Response:
         """`GET /api/requestgroups/<id>/`."""
         return reply(self._group(request, group_id))
 
-    def cancel(self, request: Request, group_id: int) -> Response:
+    def cancel(self, request: Request, group_id: str) -> Response:
         """`POST /api/requestgroups/<id>/cancel/`."""
         require_token(request, self._token)
         try:
@@ -123,30 +126,36 @@ class Portal:
         mine = [each for each, _ in self._records.requests()] if is_allowed(request, self._token) else []
         return reply(page(request, mine, PAGE))
 
-    def request(self, request: Request, request_id: int) -> Response:
+    def request(self, request: Request, request_id: str) -> Response:
         """`GET /api/requests/<id>/`."""
         return reply(self._request(request, request_id))
 
-    def attempts(self, request: Request, request_id: int) -> Response:
+    def attempts(self, request: Request, request_id: str) -> Response:
         """`GET /api/requests/<id>/observations/`: a plain list."""
-        self._request(request, request_id)
-        found = self._records.attempts_of(request_id)
+        found = self._records.attempts_of(self._request(request, request_id)["id"])
         if request.args.get("exclude_canceled"):
             found = [attempt for attempt in found if attempt["state"] != "CANCELED"]
         return reply(found)
 
-    def _group(self, request: Request, group_id: int) -> Json:
+    def _group(self, request: Request, group_id: str) -> Json:
         mine = self._records.groups if is_allowed(request, self._token) else []
         for group in mine:
-            if group["id"] == group_id:
+            if group["id"] == _number(group_id):
                 return group
         raise RefusedError(404, {"detail": "No RequestGroup matches the given query."})
 
-    def _request(self, request: Request, request_id: int) -> Json:
-        found = self._records.find_request(request_id) if is_allowed(request, self._token) else None
+    def _request(self, request: Request, request_id: str) -> Json:
+        number = _number(request_id)
+        found = self._records.find_request(number) if is_allowed(request, self._token) else None
         if found is None:
             raise RefusedError(404, {"detail": "No Request matches the given query."})
         return found[0]
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise RefusedError(404, {"detail": "Not found."})
+    return int(text)
 
 
 def _filters(request: Request) -> list[Matches]:
@@ -158,6 +167,8 @@ def _filters(request: Request) -> list[Matches]:
         tests.append(lambda group: part in group["name"].lower())
     if "state" in arguments:
         states = arguments.getlist("state")
+        if unknown := [state for state in states if state not in STATES]:
+            raise RefusedError(400, {"state": [NO_CHOICE.format(unknown[0])]})
         tests.append(lambda group: group["state"] in states)
     if "proposal" in arguments:
         tests.append(lambda group: group["proposal"] == arguments["proposal"])
@@ -173,8 +184,8 @@ def _filters(request: Request) -> list[Matches]:
 
 
 def _since(name: str, text: str, sign: int) -> Matches:
-    # A plus sign that was not encoded arrives as a space.
-    moment = from_text(text.replace(" ", "+"))
+    # A plus sign that was not encoded arrives as a space, and the time makes no sense.
+    moment = from_text(text)
     if moment is None:
         raise RefusedError(400, {name: ["Enter a valid date/time."]})
 

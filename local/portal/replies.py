@@ -39,6 +39,8 @@ def read_json(request: Request) -> Any:
     RefusedError
         If it is no JSON.
     """
+    if not request.get_data():
+        return {}
     if request.mimetype != "application/json":
         raise RefusedError(415, {"detail": f'Unsupported media type "{request.content_type}" in request.'})
     try:
@@ -78,6 +80,10 @@ def is_allowed(request: Request, token: str) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "token":
         return False
+    if not given.strip():
+        raise RefusedError(403, {"detail": "Invalid token header. No credentials provided."})
+    if " " in given.strip():
+        raise RefusedError(403, {"detail": "Invalid token header. Token string should not contain spaces."})
     if given.strip() != token:
         raise RefusedError(403, {"detail": "Invalid token."})
     return True

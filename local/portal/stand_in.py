@@ -69,6 +69,7 @@ class StandIn:
         self.token = token or secrets.token_hex(20)
         self.faults = Faults()
         self.requests: list[Seen] = []
+        self._late: list[tuple[datetime, Request]] = []
         self._clock = clock or (lambda: datetime.now(UTC))
         self._ahead = timedelta()
         self.observatory = Observatory(Store(folder), self.now, pace, size_px)
@@ -124,10 +125,10 @@ class StandIn:
         """Return the requests that came for addresses that begin so."""
         return [each for each in self.requests if method in ("", each.method) and each.path.startswith(path)]
 
-    def complete(self, request_id: int | str, frames: int | None = None) -> None:
-        """Complete a request now, with all its frames, or so many."""
+    def complete(self, request_id: int | str, frames: int | None = None, attempt_state: str = "COMPLETED") -> None:
+        """Complete a request now, with all its frames, or so many; its attempt may have FAILED, late."""
         with self._changing():
-            self.observatory.complete(int(request_id), frames)
+            self.observatory.complete(int(request_id), frames, attempt_state=attempt_state)
 
     def bad_data(self, request_id: int | str) -> None:
         """Find that the data of a completed request are bad: it is PENDING again."""
@@ -167,12 +168,24 @@ class StandIn:
             return self._answer(request)(environ, start_response)
         self.requests.append(Seen(request.method, request.path, request.args.to_dict(), dict(request.headers), body))
         del self.requests[:-REMEMBERED]
+        self._catch_up()
         fault = self.faults.take(request)
+        if fault and fault.kind == "late":
+            self._late.append((self.now() + timedelta(seconds=fault.seconds), request))
         answer = fail_before(fault) if fault else None
         if answer is None:
             answer = self._answer(request)
             answer = fail_after(fault, answer) if fault else answer
         return answer(environ, start_response)
+
+    def _catch_up(self) -> None:
+        """Do what was asked for on connections that were closed, where its time has come."""
+        with self.observatory.lock():
+            now = self.now()
+            due = [request for moment, request in self._late if moment <= now]
+            self._late = [each for each in self._late if each[0] > now]
+            for request in due:
+                self._answer(request)
 
     def _answer(self, request: Request) -> Response:
         adapter = self._map.bind_to_environ(request.environ)

@@ -6,7 +6,7 @@ Fields come first, those of a part before the part as a whole; siblings are all 
 
 import math
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from local.portal.instruments import (
@@ -24,6 +24,9 @@ from local.portal.visibility import longest_visibility_s
 Json = dict[str, Any]
 Check = Callable[[Any], Any]
 
+LAST_SEMESTER = timedelta(days=2 * 365)
+"""How far ahead semesters are defined. Here no window falls between two of them, as it may at the real portal."""
+
 REQUIRED = "This field is required."
 NULL = "This field may not be null."
 OPERATORS = ("SINGLE", "MANY")
@@ -35,6 +38,10 @@ ALLOCATIONS = {"NORMAL": "std", "RAPID_RESPONSE": "rr", "TIME_CRITICAL": "tc"}
 TOO_LONG = (
     "According to the constraints of the request, the target will only be visible for a maximum of {0:.2f} hours within "
     "the time window. This is less than the duration of your request {1:.2f} hours."
+)
+NOT_RAPID = (
+    "A Rapid Response observation must start within the next 24 hours, so the window end time must be within the next "
+    "(24 hours + the observation duration)"
 )
 NOT_VISIBLE = "According to the constraints of the request, the target will not be visible within the time window."
 
@@ -81,13 +88,13 @@ class _Check:
             body,
             {
                 "name": _required(_name),
-                "proposal": _required(_proposal),
-                "ipp_value": _optional(_number()),
+                "proposal": _required(_proposal, "Please provide a proposal."),
+                "ipp_value": _required(_number()),
                 "operator": _required(_choice(OPERATORS)),
                 "observation_type": _required(_choice(OBSERVATION_TYPES)),
                 "requests": _required(_many(self.request, "You must specify at least 1 request")),
             },
-            _whole_group,
+            self.whole_group,
         )
 
     def request(self, request: Any) -> Json:
@@ -102,7 +109,19 @@ class _Check:
         )
 
     def window(self, window: Any) -> Json:
-        return _object(window, {"start": _optional(_time), "end": _required(self.window_end)}, _whole_window)
+        return _object(window, {"start": _optional(_time), "end": _required(self.window_end)}, self.whole_window)
+
+    def whole_group(self, group: Json) -> Json:
+        is_rapid = group["observation_type"] == "RAPID_RESPONSE"
+        return _whole_group(group) or (_rapid_response(group, self._now) if is_rapid else {})
+
+    def whole_window(self, window: Json) -> Json:
+        start, end = from_text(window.get("start")) or self._now, from_text(window["end"]) or self._now
+        if end <= start:
+            return _faults(f"Window end '{end}' cannot be earlier than window start '{start}'")
+        if end > self._now + LAST_SEMESTER:
+            return _faults("The observation window does not fit within any defined semester.")
+        return {}
 
     def window_end(self, text: Any) -> list[str]:
         if faults := _time(text):
@@ -162,7 +181,8 @@ def _target(target: Any) -> Json:
             "dec": _nullable(_number(-90.0, 90.0)),
         },
         lambda target: (
-            {field: [REQUIRED] for field in ("ra", "dec") if target.get(field) is None}
+            # The portal itself writes this one without its full stop.
+            {field: [REQUIRED.rstrip(".")] for field in ("ra", "dec") if target.get(field) is None}
             if target["type"] == "ICRS"
             else {}
         ),
@@ -191,7 +211,7 @@ def _whole_group(group: Json) -> Json:
         return _faults("You do not belong to the proposal you are trying to submit with")
     if not PROPOSALS[proposal]["active"]:
         return _faults("The proposal you are trying to submit with is currently inactive")
-    if not 0.5 <= float(group.get("ipp_value", 1)) <= 2:
+    if not 0.5 <= float(group["ipp_value"]) <= 2:
         return _faults("requestgroups ipp_value must be >= 0.5, <= 2.0")
     if group["operator"] == "SINGLE" and len(group["requests"]) > 1:
         return _faults("'Single' type requestgroups must have exactly one child request.")
@@ -208,10 +228,14 @@ def _whole_group(group: Json) -> Json:
     return {}
 
 
-def _whole_window(window: Json) -> Json:
-    start, end = from_text(window.get("start")), from_text(window["end"])
-    if start and end and end <= start:
-        return _faults(f"Window end '{window['end']}' cannot be earlier than window start '{window['start']}'")
+def _rapid_response(group: Json, now: datetime) -> Json:
+    for request in group["requests"]:
+        latest = now + timedelta(days=1, seconds=durations(request)["duration"])
+        for window in request["windows"]:
+            if (from_text(window.get("start")) or now) > now:
+                return _faults("The Rapid Response observation window start time cannot be in the future.")
+            if (from_text(window["end"]) or now) > latest:
+                return _faults(NOT_RAPID)
     return {}
 
 
@@ -223,8 +247,15 @@ def _whole_configuration(configuration: Json) -> Json:
         return _faults(f"configuration type {kind} is not valid for instrument type {code}")
     if not instrument["configuration_types"][kind]["schedulable"]:
         return _faults(f"configuration type {kind} is not schedulable for instrument type {code}")
-    if kind == "REPEAT_EXPOSE" and configuration.get("repeat_duration") is None:
-        return {"repeat_duration": ["required field"]}
+    if (kind == "REPEAT_EXPOSE") != (configuration.get("repeat_duration") is not None):
+        return _faults(
+            f"Must specify a configuration repeat_duration for {kind} type configurations."
+            if kind == "REPEAT_EXPOSE"
+            else "You may only specify a repeat_duration for REPEAT_* type configurations."
+        )
+    guiding = str(configuration["guiding_config"].get("mode") or "ON")
+    if guiding not in {mode["code"] for mode in instrument["modes"]["guiding"]["modes"]}:
+        return _faults(f"Guiding mode {guiding} is not available for instrument type {code}")
     longest_s = LONGEST_EXPOSURE_S[code]
     too_long = [
         {"exposure_time": [f"max value is {longest_s}"]} if float(config["exposure_time"]) > longest_s else {}
@@ -239,11 +270,12 @@ def _whole_configuration(configuration: Json) -> Json:
 
 
 def _unavailable(config: Json, code: str, instrument: Json) -> str:
-    modes = {mode["code"].lower() for mode in instrument["modes"]["readout"]["modes"]}
+    modes = {mode["code"].lower() for mode in instrument["modes"]["readout"]["modes"] if mode["schedulable"]}
     if config.get("mode") and str(config["mode"]).lower() not in modes:
         return f"Readout mode {config['mode']} is not available for instrument type {code}"
     elements = config.get("optical_elements") or {}
-    known = {each["code"].lower() for each in instrument["optical_elements"]["filters"] if each["schedulable"]}
+    # A filter that cannot be scheduled is taken all the same.
+    known = {each["code"].lower() for each in instrument["optical_elements"]["filters"]}
     for kind, value in elements.items():
         if kind != "filter":
             return f"optical_element of type {kind} is not available on {code} instruments"
@@ -274,8 +306,8 @@ def _many(check: Check, missing: str) -> Check:
     return every
 
 
-def _required(check: Check) -> Check:
-    return lambda value: [REQUIRED] if value is ... else [NULL] if value is None else check(value)
+def _required(check: Check, null: str = NULL) -> Check:
+    return lambda value: [REQUIRED] if value is ... else [null] if value is None else check(value)
 
 
 def _optional(check: Check) -> Check:
@@ -306,11 +338,12 @@ def _choice(choices: Iterable[str]) -> Check:
 
 
 def _name(value: Any) -> list[str]:
-    if not isinstance(value, str):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ["Not a valid string."]
-    if not value.strip():
+    name = str(value).strip()
+    if not name:
         return ["Please provide a name."]
-    return [f"Ensure this field has no more than {LONGEST_NAME} characters."] if len(value) > LONGEST_NAME else []
+    return [f"Ensure this field has no more than {LONGEST_NAME} characters."] if len(name) > LONGEST_NAME else []
 
 
 def _proposal(value: Any) -> list[str]:
@@ -320,6 +353,8 @@ def _proposal(value: Any) -> list[str]:
 def _instrument_type(value: Any) -> list[str]:
     if isinstance(value, str) and value in INSTRUMENTS:
         return []
+    if value == "":
+        return ["This field may not be blank."]
     return [f"Invalid instrument type {value}. Valid instruments may include: {', '.join(INSTRUMENTS)}"]
 
 

@@ -35,10 +35,19 @@ def test_a_write_without_a_token_is_403_and_names_no_way_in(client: Client, path
     assert client.stand_in.submissions == {}
 
 
-def test_a_wrong_token_is_403(client: Client) -> None:
-    answer = client.ask("POST", SUBMIT, f"Token {'0' * 40}", json=client.wish())
+@pytest.mark.parametrize(
+    ("auth", "text"),
+    [
+        (f"Token {'0' * 40}", "Invalid token."),
+        ("Token ", "Invalid token header. No credentials provided."),
+        ("Token a b", "Invalid token header. Token string should not contain spaces."),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", SUBMIT), ("GET", SUBMIT), ("GET", "/api/instruments/")])
+def test_a_wrong_token_is_403_on_reads_too(client: Client, method: str, path: str, auth: str, text: str) -> None:
+    answer = client.ask(method, path, auth, json=client.wish())
 
-    assert (answer.status_code, answer.json()) == (403, {"detail": "Invalid token."})
+    assert (answer.status_code, answer.json()) == (403, {"detail": text})
 
 
 @pytest.mark.parametrize("path", ["/api/requests/1/", "/api/requests/1/observations/"])
@@ -75,6 +84,7 @@ def test_active_is_written_with_a_capital(client: Client) -> None:
     assert active["count"] < everything["count"]
     assert all(proposal["active"] and proposal["timeallocation_set"] for proposal in active["results"])
     assert client.ask("GET", "/api/proposals/?active=true").status_code == 400
+    assert client.ask("GET", "/api/proposals/", None).json() == NOBODY
 
 
 def test_the_profile_says_who_the_user_is(client: Client) -> None:
@@ -99,6 +109,22 @@ def test_a_group_is_taken_with_ids_and_what_was_left_out_is_filled_in(client: Cl
     assert list(client.stand_in.submissions) == ["HAT-P-32 demo"]
 
 
+def test_a_name_is_kept_without_the_white_space_around_it(client: Client) -> None:
+    assert client.submit(name=" \u00a0a b\t")["name"] == "a b"
+
+
+def test_a_group_of_several_is_cancelled_as_far_as_it_waits(client: Client) -> None:
+    wish = client.wish(operator="MANY")
+    wish["requests"] *= 2
+    group = client.ask("POST", SUBMIT, json=wish).json()
+    client.stand_in.complete(1)
+    assert client.get(f"{SUBMIT}{group['id']}/")["state"] == "PENDING"
+
+    client.ask("POST", f"{SUBMIT}{group['id']}/cancel/", json={})
+
+    assert [client.state(number) for number in (1, 2)] == ["COMPLETED", "CANCELED"]
+
+
 def test_groups_are_found_by_request_by_part_of_the_name_and_by_time(client: Client, clock: Clock) -> None:
     first = client.submit(name="Transit-1")
     clock.advance(60)
@@ -112,7 +138,11 @@ def test_groups_are_found_by_request_by_part_of_the_name_and_by_time(client: Cli
     assert names(name="TRANSIT", created_after=to_text(clock() - timedelta(seconds=30))) == ["transit-2"]
     assert names(created_before=first["created"]) == ["Transit-1"]
     assert names(name="nothing") == []
-    assert client.ask("GET", SUBMIT, params={"created_after": "soon"}).status_code == 400
+    for time in ("soon", "2026-01-10T00:00:00+00:00"):
+        answer = client.ask("GET", f"{SUBMIT}?created_after={time}")
+        assert (answer.status_code, answer.json()) == (400, {"created_after": ["Enter a valid date/time."]})
+    assert names(created_after="2026-01-10T00:00:00+00:00") == ["transit-2", "Transit-1"]
+    assert client.ask("GET", SUBMIT, params={"state": "NOPE"}).status_code == 400
 
 
 def test_lists_come_in_pages(client: Client) -> None:
@@ -136,6 +166,7 @@ def test_cancelling_twice_is_well_and_cancelling_what_is_done_is_not(client: Cli
     refused = client.ask("POST", f"{SUBMIT}{done['id']}/cancel/", json={})
 
     assert [(answer.status_code, answer.json()["state"]) for answer in answers] == [(200, "CANCELED")] * 2
+    assert answers[0].json()["requests"][0]["state"] == "PENDING"
     assert client.state(1) == "CANCELED"
     fault = "Cannot transition from request state COMPLETED to CANCELED for 2"
     assert (refused.status_code, refused.json()) == (400, {"errors": [fault]})
@@ -164,6 +195,8 @@ def test_an_unknown_address_is_a_page(client: Client) -> None:
     answer = client.ask("GET", "/api/nothing/")
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    answer = client.ask("GET", "/api/requests/abc/")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
 
 
 def test_an_earlier_attempt_stays_beside_the_completed_one(client: Client) -> None:
@@ -211,7 +244,10 @@ def test_a_window_that_is_over_expires(client: Client) -> None:
     client.stand_in.advance(1)
 
     assert client.state() == "WINDOW_EXPIRED"
-    assert [each["state"] for each in client.get("/api/requests/1/observations/")] == ["NOT_ATTEMPTED"]
+    assert [each["state"] for each in client.get("/api/requests/1/observations/")] == ["PENDING"]
+    client.stand_in.complete(1, attempt_state="FAILED")
+    assert client.state() == "COMPLETED"
+    assert [each["state"] for each in client.get("/api/requests/1/observations/")] == ["PENDING", "FAILED"]
 
 
 @pytest.fixture
@@ -262,6 +298,18 @@ def test_a_window_that_closes_too_early_is_missed(playing: StandIn, clock: Clock
     clock.advance(6)
 
     assert client.state() == "WINDOW_EXPIRED"
+
+
+def test_what_is_cancelled_while_it_goes_on_is_completed(playing: StandIn, clock: Clock) -> None:
+    client = Client(playing)
+    client.submit()
+    clock.advance(5)
+    client.ask("POST", f"{SUBMIT}1/cancel/", json={})
+    assert client.state() == "CANCELED"
+
+    clock.advance(5)
+
+    assert client.state() == "COMPLETED"
 
 
 def test_what_was_marked_bad_is_observed_again(playing: StandIn, clock: Clock) -> None:

@@ -216,6 +216,18 @@ def test_a_connection_closes_before_the_work_or_after_it(portal: StandIn, clock:
     assert len(portal.submissions) == taken
 
 
+def test_a_submission_may_be_taken_when_its_connection_is_long_closed(portal: StandIn, clock: Clock) -> None:
+    portal.fail("late", "/api/requestgroups/", method="POST", seconds=3)
+    with pytest.raises(requests.ConnectionError):
+        ask(portal, "POST", "/api/requestgroups/", json=request_group(clock()))
+    clock.advance(2)
+    assert ask(portal, "GET", "/api/requestgroups/").json()["count"] == 0
+
+    clock.advance(1)
+
+    assert ask(portal, "GET", "/api/requestgroups/").json()["count"] == 1
+
+
 def test_a_slow_answer_comes_late(portal: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("local.portal.faults.sleep", slept.append)

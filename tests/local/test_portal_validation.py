@@ -97,7 +97,36 @@ FAULTS = [
     ),
     ({"requests": []}, "requests", "You must specify at least 1 request"),
     ({"requests.0.location": {}}, "requests.0.location.telescope_class", "This field is required."),
-    ({f"{CONFIGURATION}.type": "REPEAT_EXPOSE"}, f"{CONFIGURATION}.repeat_duration", "required field"),
+    (
+        {f"{CONFIGURATION}.type": "REPEAT_EXPOSE"},
+        f"{CONFIGURATION}.non_field_errors",
+        "Must specify a configuration repeat_duration for REPEAT_EXPOSE type configurations.",
+    ),
+    ({"ipp_value": ...}, "ipp_value", "This field is required."),
+    ({"proposal": None}, "proposal", "Please provide a proposal."),
+    ({f"{CONFIGURATION}.target.ra": None}, f"{CONFIGURATION}.target.ra", "This field is required"),
+    ({f"{CONFIGURATION}.instrument_type": ""}, f"{CONFIGURATION}.instrument_type", "This field may not be blank."),
+    (
+        {f"{CONFIGURATION}.instrument_configs.0.mode": "engineering"},
+        f"{CONFIGURATION}.non_field_errors",
+        "Readout mode engineering is not available for instrument type 0M4-SCICAM-QHY600",
+    ),
+    (
+        {f"{CONFIGURATION}.guiding_config": {"mode": "NOPE"}},
+        f"{CONFIGURATION}.non_field_errors",
+        "Guiding mode NOPE is not available for instrument type 0M4-SCICAM-QHY600",
+    ),
+    (
+        {"requests.0.windows.0.end": "9999-01-01T00:00:00Z"},
+        "requests.0.windows.0.non_field_errors",
+        "The observation window does not fit within any defined semester.",
+    ),
+    (
+        {"observation_type": "RAPID_RESPONSE"},
+        "non_field_errors",
+        "A Rapid Response observation must start within the next 24 hours, so the window end time must be within the "
+        "next (24 hours + the observation duration)",
+    ),
     ({"operator": "MANY"}, "non_field_errors", "'Many' type requestgroups must have more than one child request."),
 ]
 
@@ -155,6 +184,17 @@ def test_nonsense_is_a_fault_too(client: Client, body: str) -> None:
 
     assert answer.status_code == 400
     assert answer.json()
+
+
+def test_a_filter_that_is_out_of_use_is_taken_and_so_is_a_window_without_a_start(client: Client) -> None:
+    client.submit(**{f"{CONFIGURATION}.instrument_configs.0.optical_elements": {"filter": "SII"}})
+    group = client.submit(**{"requests.0.windows.0.start": ...})
+
+    assert group["requests"][0]["windows"][0]["start"] == group["created"]
+
+
+def test_no_body_is_an_empty_one(client: Client) -> None:
+    assert len(client.ask("POST", VALIDATE).json()["errors"]) == 6
 
 
 def test_every_field_may_be_of_any_type(client: Client) -> None:
