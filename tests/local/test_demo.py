@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from local.client import RefusedError, _error_text
-from local.demo import DemoError, check_film, find_frames, remove_leftovers
+from local.client import Client, RefusedError, _error_text
+from local.demo import find_frames, remove_leftovers
+from local.demo_checks import DemoError, check_film, wait_for
+from local.demo_observing import EMAIL, SETTINGS, Observing
 from local.home import Home
 from local.serve import _lock
 
@@ -53,6 +55,35 @@ def test_a_film_of_one_frame_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(DemoError, match="1 frame only"):
         check_film(tmp_path / "t.gif")
+
+
+def test_what_does_not_come_is_told() -> None:
+    with pytest.raises(DemoError, match="the mail did not come"):
+        wait_for("the mail", lambda: None, timeout_s=0)
+
+
+def test_what_is_waited_for_may_be_nothing_much() -> None:
+    assert wait_for("a number", lambda: 0, timeout_s=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("to", "text"),
+    [
+        ("another@example.org", "http://127.0.0.1:9/data/HAT-P-32/none/t.gif"),
+        (EMAIL, "https://example.org/data/HAT-P-32/none/t.gif"),
+        (EMAIL, "no link at all"),
+    ],
+)
+def test_a_mail_to_another_or_without_a_link_to_this_server_is_told(tmp_path: Path, to: str, text: str) -> None:
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "one.eml").write_text(f"Subject: new data\nTo: {to}\n\n{text}\n")
+
+    with pytest.raises(DemoError, match="links to this server"):
+        Observing(Client("http://127.0.0.1:9", "token"), tmp_path / "mail", tmp_path)._wait_for_mail()
+
+
+def test_the_demonstration_books_no_telescope() -> None:
+    assert SETTINGS["PORTAL_URL"] == ""
 
 
 def test_what_a_killed_demonstration_left_is_removed_and_a_running_one_stays(tmp_path: Path) -> None:
