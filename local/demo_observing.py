@@ -157,8 +157,10 @@ class Observing:
         links = [word for word in text.split() if word.startswith(self._client.base_url)]
         if mail["To"] != EMAIL or not links:
             raise DemoError(f"the mail to {mail['To']} has {len(links)} links to this server:\n{text}")
-        self._client.download(links[0], self._output_folder / "mailed.gif")
-        check_film(self._output_folder / "mailed.gif")
+        mailed = self._output_folder / "mailed.gif"
+        self._client.download(links[0], mailed)
+        check_film(mailed)
+        mailed.unlink()
         print(f"\n  To: {mail['To']}\n  Subject: {mail['Subject']}\n")
         for line in text.strip().splitlines():
             print(f"  {line}".rstrip())
