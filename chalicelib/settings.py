@@ -142,7 +142,9 @@ class Settings(BaseModel):
         description="Seconds without a new frame after which a timelapse is made of an observation that lacks some.",
     )
     alert_watch_hours: float = Field(
-        48, gt=0, description="Hours for which a completed observation is watched for late frames, or its undoing."
+        48,
+        gt=0,
+        description="Hours for which an observation that has ended is watched: for late frames, or another end.",
     )
     from_email_address: str | None = Field(
         None, description="Sender of e-mail, verified with SES; without it none is sent."

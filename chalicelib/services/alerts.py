@@ -125,10 +125,10 @@ class _Work:
         with TargetGoneError.instead():  # the observation goes with its target
             watch = frames.read(self._alert.id)
         facility = find_facility(self._alert.facility)
-        if self._is_look_due(watch, facility):
+        if self._is_look_due(watch):
             watch = self._look(watch, facility)
         is_outstanding = self._advance(watch, facility)
-        reason = self._reason_to_close(watch.observation, facility, is_outstanding)
+        reason = self._reason_to_close(watch.observation, is_outstanding)
         if reason is not None:
             self.close(reason)
         elif is_outstanding:
@@ -152,11 +152,11 @@ class _Work:
         self._counts.closed += 1
         logger.info("alert closed", extra={"reason": reason})
 
-    def _is_look_due(self, watch: Watch, facility: Facility) -> bool:
+    def _is_look_due(self, watch: Watch) -> bool:
         if self._alert.facility_due > clock.to_text(clock.now()):
             return False
         is_fetching = any(frame.is_outstanding for frame in watch.frames.values())
-        return is_fetching or not self._has_last_look(watch.observation, facility)
+        return is_fetching or not self._has_last_look()
 
     def _look(self, watch: Watch, facility: Facility) -> Watch:
         """Ask the facility for state and frames; return what is known then."""
@@ -207,22 +207,22 @@ class _Work:
             is_mail_due = self._alert.mailed_id != self._alert.settled_id
         return is_mail_due or step.progress is not Progress.IDLE or any(frame.is_outstanding for frame in known)
 
-    def _reason_to_close(self, observation: Observation, facility: Facility, is_outstanding: bool) -> str | None:
+    def _reason_to_close(self, observation: Observation, is_outstanding: bool) -> str | None:
         now = clock.now()
         if self._is_unknown and now > window_end(observation) + FORGOTTEN_AFTER:
             return "the facility does not know the observation"
         if self._alert.ended_at is None:
             return None
-        if not is_outstanding and self._has_last_look(observation, facility):
+        if not is_outstanding and self._has_last_look():
             return "done"
-        watched_until = clock.from_text(self._alert.ended_at) + _watch_time(observation, facility)
+        watched_until = clock.from_text(self._alert.ended_at) + _watch_time()
         return "given up" if now > watched_until + GIVEN_UP_AFTER else None
 
-    def _has_last_look(self, observation: Observation, facility: Facility) -> bool:
+    def _has_last_look(self) -> bool:
         """Say whether the facility was asked for frames at the end of the time for which the observation is watched."""
         if self._alert.ended_at is None or self._alert.looked_at is None:
             return False
-        watched_until = clock.from_text(self._alert.ended_at) + _watch_time(observation, facility)
+        watched_until = clock.from_text(self._alert.ended_at) + _watch_time()
         return clock.from_text(self._alert.looked_at) >= watched_until
 
     def _pause_facility(self, error: Exception) -> None:
@@ -251,12 +251,13 @@ def window_end(observation: Observation) -> datetime:
     return max(created, end if end.tzinfo else end.replace(tzinfo=UTC))
 
 
-def _watch_time(observation: Observation, facility: Facility) -> timedelta:
-    """Return for how long an observation that has ended is watched: frames come late, and COMPLETED may be taken back."""
-    settings = get_settings()
-    if observation.status == facility.COMPLETED:
-        return timedelta(hours=settings.alert_watch_hours)
-    return timedelta(seconds=settings.alert_quiet_s)
+def _watch_time() -> timedelta:
+    """Return for how long an observation that has ended is watched.
+
+    No end is sure: frames come late, COMPLETED may be taken back, and an attempt that reports late makes an expired or
+    cancelled observation COMPLETED.
+    """
+    return timedelta(hours=get_settings().alert_watch_hours)
 
 
 def _pause(failures: int) -> timedelta:

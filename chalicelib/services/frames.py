@@ -72,7 +72,9 @@ def fetch_new_frames(alert: Alert, watch: Watch, facility: Facility, claim: Aler
     ClaimLostError
         If the claim no longer stands.
     """
-    listed = {frame.id: frame for frame in islice(facility.frames(watch.observation.observation_id), MAX_FRAMES)}
+    found = islice(facility.frames(watch.observation.observation_id), MAX_FRAMES)
+    # archives list the newest first; names of one telescope are in the order of exposure
+    listed = {frame.id: frame for frame in sorted(found, key=lambda frame: frame.name)}
     claim.go_on()
     new = [frame for frame in listed.values() if frame.id not in watch.frames and frame.url is not None]
     new = new[: max(0, MAX_FRAMES - len(watch.frames))]

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.services import alert_timelapses
 from chalicelib.services.alerts import process_alerts
-from chalicelib.storage import alerts, clients
+from chalicelib.storage import alerts, clients, observations
 from tests.jobs.sky import QuickTimelapse, Sky
 
 HOURS = 60.0
@@ -19,8 +19,8 @@ def test_new_frames_become_a_timelapse_and_a_mail(sky: Sky) -> None:
     counts = sky.look()
     assert (counts["frames_fetched"], counts["timelapses_started"], counts["errors"]) == (2, 1, 0)
     assert [(each["name"], each["data_product_type"]) for each in sky.products()] == [
-        ("b-e91.fits.fz", "fits_file"),
         ("a-e91.fits.fz", "fits_file"),
+        ("b-e91.fits.fz", "fits_file"),
     ]
     assert sky.mails == []
     assert sky.make_timelapses() == 1
@@ -202,14 +202,28 @@ def test_a_window_that_expires_with_data_ends_in_a_mail_and_without_in_none(sky:
     lucky, unlucky = sky.observe(exposures=5), sky.observe(email="other@example.org")
     sky.finish(lucky, "a-e91.fits.fz", "b-e91.fits.fz", state="WINDOW_EXPIRED")
     sky.finish(unlucky, state="WINDOW_EXPIRED")
-    sky.settle(rounds=4)
-    assert not sky.is_open(unlucky)
-    sky.settle(rounds=4)
+    sky.settle(rounds=8)
     assert sky.recipients == ["someone@example.org"]
+    sky.look(49 * HOURS)
+    assert not sky.is_open(unlucky)
     assert not sky.is_open(lucky)
+    assert len(sky.mails) == 1
 
 
-def test_an_expired_observation_is_looked_at_once_more_for_frames_that_come_late(sky: Sky) -> None:
+def test_an_expired_observation_whose_attempt_reports_late_is_completed_after_all(sky: Sky) -> None:
+    observation = sky.observe()
+    sky.finish(observation, state="WINDOW_EXPIRED")
+    sky.look()
+    sky.look(20 * HOURS)
+    sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.settle()
+    assert observations.get(observation.id).status == "COMPLETED"
+    assert len(sky.mails) == 1
+    sky.look(40 * HOURS)  # the watch has begun anew
+    assert sky.is_open(observation)
+
+
+def test_an_expired_observation_is_looked_at_for_frames_that_come_late(sky: Sky) -> None:
     observation = sky.observe()
     sky.finish(observation, state="WINDOW_EXPIRED")
     sky.look()
