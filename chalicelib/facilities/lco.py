@@ -163,16 +163,18 @@ def _is_one(group: dict[str, Any]) -> bool:
 def _attempt(answer: Answer, state: str) -> dict[str, Any]:
     """Return the attempt that tells the times: the one that was completed, else the last that is planned, or was made.
 
-    An attempt that failed late may complete its request; one that failed says nothing of when the next will be.
+    An attempt that failed late may complete its request, and others stay planned beside it; as long as the request waits,
+    one that failed says nothing of when the next will be.
     """
     told = answer.json if answer.status == 200 else []
     if not isinstance(told, list):
         raise answer.unexpected()
     attempts = [one for one in told if isinstance(one, dict)]
     completed = [one for one in attempts if one.get("state") == "COMPLETED"]
-    planned = [one for one in attempts if one.get("state") in _WAITING]
-    made = [] if state in _WAITING else attempts
-    return (completed[:1] or planned[-1:] or made[-1:] or [{}])[0]
+    is_waiting = state in _WAITING
+    told_of = [one for one in attempts if (one.get("state") in _WAITING) == is_waiting]
+    others = [] if is_waiting else attempts
+    return (completed[:1] or told_of[-1:] or others[-1:] or [{}])[0]
 
 
 def _moment(text: Any) -> datetime | None:

@@ -97,7 +97,9 @@ def attempt(state: str, hour: int) -> dict[str, Any]:
         ("COMPLETED", [attempt("PENDING", 1), attempt("COMPLETED", 2), attempt("PENDING", 3)], 2),
         # an attempt that failed late may complete its request
         ("COMPLETED", [attempt("FAILED", 1), attempt("ABORTED", 2)], 2),
+        ("COMPLETED", [attempt("FAILED", 1), attempt("PENDING", 2)], 1),
         ("WINDOW_EXPIRED", [attempt("FAILED", 1)], 1),
+        ("CANCELED", [attempt("PENDING", 1)], 1),
     ],
 )
 def test_the_times_are_those_of_the_attempt_that_counts(
