@@ -73,6 +73,9 @@ class Facility(ABC):
 
     COMPLETED: ClassVar[str] = "COMPLETED"
 
+    max_name_length: ClassVar[int]
+    """Characters that the name of an observation may have."""
+
     terminal_states: ClassVar[frozenset[str]]
     """States in which nothing more is observed. `COMPLETED` among them may still be taken back by the site."""
 

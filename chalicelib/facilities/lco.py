@@ -33,6 +33,7 @@ class LcoFacility(Facility):
     """Speaks the HTTP contract of `django-ocs-observation-portal` and of the science archive."""
 
     name = "LCO"
+    max_name_length = lco_form.MAX_NAME_LENGTH
     terminal_states = frozenset({"COMPLETED", "WINDOW_EXPIRED", "CANCELED", "FAILURE_LIMIT_REACHED", "NOT_ATTEMPTED"})
 
     def __init__(self) -> None:

@@ -31,6 +31,9 @@ FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=4)
 """Between two looks at a facility that fails; the pause doubles with each failure."""
 
+PATIENCE = 0.1
+"""The longer ago an observation ended, the less happens to it: the next look is due after this part of that time."""
+
 FORGOTTEN_AFTER = timedelta(days=28)
 """After the end of its window: an observation that its facility does not know then is given up."""
 
@@ -168,7 +171,7 @@ class _Work:
             self._is_unknown = isinstance(error, NotFoundError)
             self._pause_facility(error)
         else:
-            self._set(failures=0, facility_due="", looked_at=clock.to_text(clock.now()))
+            self._set(failures=0, facility_due=self._next_look(), looked_at=clock.to_text(clock.now()))
         finally:
             self._counts.frames_fetched += fetched.fetched
             self._counts.frames_failed += fetched.failed
@@ -178,6 +181,14 @@ class _Work:
             with TargetGoneError.instead():
                 watch = frames.read(self._alert.id)
         return watch
+
+    def _next_look(self) -> str:
+        """Return when the facility is to be asked again; "" for the next run."""
+        if self._alert.ended_at is None:
+            return ""
+        now, ended = clock.now(), clock.from_text(self._alert.ended_at)
+        due, watched_until = now + (now - ended) * PATIENCE, ended + _watch_time()
+        return clock.to_text(min(due, watched_until) if now < watched_until else due)
 
     def _update_state(self, old: Observation, facility: Facility) -> Observation:
         """Ask for the state of an observation and keep it; note since when nothing more is observed."""

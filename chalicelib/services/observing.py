@@ -105,7 +105,7 @@ def observe(given: ObserveInput, user: str) -> int:
         earlier = _earlier(draft)
         if isinstance(earlier, int):
             return earlier
-        submission = earlier or _begin(draft)
+        submission = earlier or _begin(draft, facility.max_name_length)
         submitted = _submitted(submission, facility, target)
         # An answer after API Gateway has given up reaches nobody: the caller will ask again.
         is_late = clock.now().timestamp() > draft.worked_until
@@ -214,9 +214,9 @@ def _earlier(draft: Submission) -> Submission | int | None:
     return None
 
 
-def _begin(draft: Submission) -> Submission:
+def _begin(draft: Submission, max_length: int) -> Submission:
     """Write a submission down under the first name of its that is free."""
-    for name in _names(draft.name):
+    for name in _names(draft.name, max_length):
         submission = replace(draft, name=name, parameters={**draft.parameters, "name": name})
         with suppress(NameTakenError):
             submissions.begin(submission, clock.now().timestamp())
@@ -224,10 +224,11 @@ def _begin(draft: Submission) -> Submission:
     raise UnavailableError("Too many observations have this name; try again.")
 
 
-def _names(name: str) -> Iterator[str]:
+def _names(name: str, max_length: int) -> Iterator[str]:
+    """Yield a name, and then others that begin as it does; none is longer than the facility takes."""
     yield name
-    yield from (f"{name}_{number}" for number in range(2, NAMES_IN_ORDER + 1))
-    yield f"{name}_{uuid.uuid4().hex[:8]}"
+    for suffix in (*(f"_{number}" for number in range(2, NAMES_IN_ORDER + 1)), f"_{uuid.uuid4().hex[:8]}"):
+        yield name[: max_length - len(suffix)] + suffix
 
 
 def _submitted(submission: Submission, facility: Facility, target: Target) -> Submitted:

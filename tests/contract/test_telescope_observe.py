@@ -91,6 +91,14 @@ def test_an_override_may_name_the_observation(api: Api, target: int, portal: Sta
     assert list(portal.submissions) == ["transit  of b"]
 
 
+def test_a_name_that_gets_a_number_is_not_longer_than_the_portal_takes(
+    api: Api, target: int, portal: StandIn, clock: Clock
+) -> None:
+    body = asked(target, overrides={"name": "n" * 50})
+    assert [observe(api, body).status for _ in range(2)] == [201] * 2
+    assert list(portal.submissions) == ["n" * 50, "n" * 48 + "_2"]
+
+
 def test_a_name_in_use_gets_a_number(api: Api, target: int, portal: StandIn, clock: Clock) -> None:
     body = asked(target, overrides={"name": "transit"})
     assert [observe(api, body).status for _ in range(3)] == [201] * 3

@@ -59,6 +59,10 @@ def test_a_quiet_alert_costs_three_requests(sky: Sky, calls: list[str]) -> None:
     sky.settle()
     calls.clear()
     process_alerts()
+    assert calls == shards  # it ended a moment ago, and was looked at since
+    sky.clock.advance(3600)
+    calls.clear()
+    process_alerts()
     assert [call for call in calls if call != "GetItem"] == [*shards, "UpdateItem", "Query", "UpdateItem"]
     assert calls.count("GetItem") <= 2  # the circuits of portal and archive, every few seconds
 
@@ -186,6 +190,21 @@ def test_a_completed_observation_is_watched_for_a_while_then_its_alert_is_closed
     assert sky.item(observation)["close_reason"] == "done"
 
 
+def test_the_longer_ago_an_observation_ended_the_less_often_the_portal_is_asked(sky: Sky) -> None:
+    observation = sky.observe()
+    sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.settle()
+    asked = []
+    for _ in range(3):
+        before = len(sky.portal.seen("GET", "/api/requests/"))
+        for _ in range(12):
+            sky.look()
+        asked.append(len(sky.portal.seen("GET", "/api/requests/")) - before)
+        sky.look(10 * HOURS)
+    assert asked[0] > 10
+    assert asked[1:] == [0, 0]
+
+
 def test_frames_that_come_on_the_last_day_are_shown_and_mailed_before_the_alert_is_closed(sky: Sky) -> None:
     observation = sky.observe()
     sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
@@ -216,6 +235,7 @@ def test_an_expired_observation_whose_attempt_reports_late_is_completed_after_al
     sky.look()
     sky.look(20 * HOURS)
     sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.look(3 * HOURS)
     sky.settle()
     assert observations.get(observation.id).status == "COMPLETED"
     assert len(sky.mails) == 1
