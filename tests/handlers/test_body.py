@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import InvalidInputError, MalformedBodyError
-from chalicelib.handlers.body import MAX_DEPTH, parse_json_object
+from chalicelib.handlers.body import MAX_DEPTH, parse_json_object, parse_multipart
 from chalicelib.models.validation import MAX_FAULTS
 
 EVENTS = "/api/v1/events/"
@@ -244,3 +244,24 @@ def test_large_but_possible_meta_comes_back(api: Any) -> None:
 def test_body_is_read_without_the_interpreters_stack() -> None:
     with pytest.raises((MalformedBodyError, InvalidInputError)):
         parse_json_object(b'{"a":' * 900 + b"1" + b"}" * 900)
+
+
+def multipart(text: bytes, charset: str) -> tuple[bytes, str]:
+    headers = f'Content-Disposition: form-data; name="a"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n'
+    return b"--x\r\n" + headers.encode() + text + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    "charset", ["undefined", "utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna", "utf-16", "hex", "zz"]
+)
+def test_texts_of_a_form_are_utf_8_whatever_charset_is_named(charset: str) -> None:
+    for text in ("+2AA-", "\\ud800", "xn--\u00e9"):
+        assert parse_multipart(*multipart(text.encode(), charset)).fields == {"a": [text]}
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("charset", ["latin-1", "utf-8", "undefined"])
+def test_a_text_of_a_form_that_is_not_utf_8_is_told_by_field(text: bytes, charset: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_multipart(*multipart(text, charset))
+    assert [fault.loc for fault in caught.value.fields] == [("a",)]
