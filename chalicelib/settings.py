@@ -129,7 +129,8 @@ class Settings(BaseModel):
     )
     throttle_observe: Rate = Field(
         Rate(6, 60),
-        description="How often one user, or one address, may ask for observations: `<number>/<second|minute|hour|day>`.",
+        description="How often one user, or one address, may ask for observations: `<number>/<second|minute|hour|day>`,"
+        " the number from 1 to 1000.",
     )
     observe_requires_token: bool = Field(
         False, description="Whether `POST /api/observe/` needs a token, as other writes do; it is open by default."

@@ -39,8 +39,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "ThrottleObserve": {
         "Type": "String",
         "Default": "6/minute",
-        "AllowedPattern": "[1-9][0-9]*/(second|minute|hour|day)",
-        "Description": "How often one user, or one address, may ask for observations",
+        "AllowedPattern": "([1-9][0-9]{0,2}|1000)/(second|minute|hour|day)",
+        "Description": "How often one user, or one address, may ask for observations; at most 1000 times",
     },
     "AlertRate": {
         "Type": "String",

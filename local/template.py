@@ -43,6 +43,7 @@ _READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
 _WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
 _COUNT = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
 _OPERATE = [*_COUNT, "dynamodb:PutItem"]
+_CIRCUIT = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
 _FILES = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 _CONSUME = [
     "sqs:ReceiveMessage",
@@ -99,10 +100,9 @@ def policy(function: str) -> dict[str, Any]:
         )
         statements += [
             _allow([*_READ, *_WRITE], *_arns("telescope")),
-            _allow(_OPERATE, _arn("OperationsTable")),
-            _allow(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], frames),
+            _allow(_CIRCUIT, _arn("OperationsTable")),
+            _allow(["s3:PutObject", "s3:AbortMultipartUpload"], frames),
             _allow(["s3:DeleteObject"], frames, timelapses, thumbnails),
-            _allow(["s3:ListBucket"], _arn("Artefacts")),
             _allow(_SEND, _arn("TimelapseQueue")),
             parameters.token_statement(),
             parameters.mail_statement(),

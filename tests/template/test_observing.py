@@ -1,5 +1,6 @@
 """What the deployment template says about observing: the portal, its token, the schedule, the mail."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,11 @@ def test_only_the_alerts_function_sends_mail_and_from_the_one_address(function: 
 
 def test_the_alerts_function_writes_frames_deletes_timelapses_and_asks_for_new_ones() -> None:
     allowed = actions("process_alerts")
+    assert {action for action in allowed if action.startswith("s3:")} == {
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+    }
     assert allowed["s3:PutObject"] == [{"Fn::Sub": "${Artefacts.Arn}/products/*"}]
     deleted = {each["Fn::Sub"] for each in allowed["s3:DeleteObject"]}
     assert deleted == {f"${{Artefacts.Arn}}/{folder}/*" for folder in ("products", "processes", "thumbnails")}
@@ -113,6 +119,30 @@ def test_the_stage_prod_closes_observe_and_dev_leaves_it_open(packaged: Packaged
 def test_a_parameter_is_by_default_what_the_setting_is(name: str, setting: str) -> None:
     given = Settings.model_validate({setting: parameters.PARAMETERS[name]["Default"]})
     assert getattr(given, setting) == getattr(Settings(), setting)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    ["1/second", "6/minute", "999/hour", "1000/day", "0/minute", "01/minute", "1001/minute", "9999/day", "6/week"],
+)
+def test_the_template_takes_no_rate_with_which_the_functions_could_not_start(rate: str) -> None:
+    is_taken = re.fullmatch(parameters.PARAMETERS["ThrottleObserve"]["AllowedPattern"], rate) is not None
+    try:
+        Settings.model_validate({"throttle_observe": rate})
+    except ValueError:
+        assert not is_taken
+    else:
+        assert is_taken or rate.startswith("0")
+
+
+def test_the_alerts_function_counts_and_keeps_circuits_and_deletes_neither() -> None:
+    on_operations = {
+        action
+        for statement in template.policy("process_alerts")["Statement"]
+        if {"Fn::GetAtt": ["OperationsTable", "Arn"]} in statement.get("Resource", ())
+        for action in statement["Action"]
+    }
+    assert on_operations == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
 
 
 def test_links_in_mail_begin_with_the_address_of_the_stage_unless_another_is_given() -> None:
