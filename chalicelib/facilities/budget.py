@@ -23,6 +23,11 @@ def time_budget(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
+def deadline() -> float | None:
+    """Return the moment (`time.monotonic()`) at which the budget is over, None outside any."""
+    return _until.get()
+
+
 def time_left() -> float:
     """Return the seconds that are left of the budget."""
     until = _until.get()

@@ -4,23 +4,23 @@ Nothing of what it says or is told goes into the log but method, path, status an
 """
 
 import json
-import logging
 import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from chalicelib.errors import UnavailableError, UpstreamError
-from chalicelib.facilities.budget import time_left
+from chalicelib.facilities.budget import time_budget, time_left
+from chalicelib.facilities.connections import pool
 from chalicelib.observability import logger
 from chalicelib.storage.circuits import call_guarded
 from chalicelib.storage.secrets import portal_token
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse
 
 CONNECT_S = 3.0
 READ_S = 9.0
@@ -171,18 +171,19 @@ class JsonClient:
         started = time.monotonic()
         status = 0
         try:
-            response = pool().request(
-                method,
-                self.address + path,
-                body=content,
-                headers=headers,
-                timeout=Timeout(connect=min(CONNECT_S, left_s), read=min(READ_S, left_s)),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            status = response.status
-            answer = Answer(self.service, status, self._read(response, started + left_s))
+            with time_budget(left_s):
+                response = pool().request(
+                    method,
+                    self.address + path,
+                    body=content,
+                    headers=headers,
+                    timeout=Timeout(connect=min(CONNECT_S, left_s), read=min(READ_S, left_s)),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                )
+                status = response.status
+                answer = Answer(self.service, status, _read(response))
         except HTTPError as error:
             raise self._outage(error) from None
         finally:
@@ -191,21 +192,6 @@ class JsonClient:
             logger.info("asked", extra={**told, "status": status, "seconds": seconds})
         self._raise_for(response)
         return answer
-
-    def _read(self, response: "BaseHTTPResponse", until: float) -> bytes | None:
-        content = bytearray()
-        try:
-            while piece := response.read1(_PIECE_BYTES):
-                content += piece
-                if len(content) > MAX_ANSWER_BYTES:
-                    return None
-                if time.monotonic() > until:
-                    raise OutageError(
-                        f"The {self.service} is too slow to answer in time.", was_sent=True, may_still_arrive=True
-                    )
-        finally:
-            response.close()  # gives back nothing that was not read to its end
-        return bytes(content)
 
     def _raise_for(self, response: "BaseHTTPResponse") -> None:
         if response.status == 429:
@@ -216,8 +202,8 @@ class JsonClient:
             raise OutageError(
                 f"The {self.service} is out of order (status {response.status}).",
                 was_sent=True,
-                # A gateway that gives up says nothing of what is behind it.
-                may_still_arrive=response.status in (502, 504),
+                # Only these are the portal's own words: a gateway that gives up says nothing of what is behind it.
+                may_still_arrive=response.status not in (500, 501, 503),
                 retry_after_s=_wait_s(response, 10),
             )
 
@@ -236,16 +222,18 @@ class JsonClient:
         return OutageError(f"The {self.service} {how}.", was_sent=was_sent, may_still_arrive=was_sent)
 
 
+def _read(response: "BaseHTTPResponse") -> bytes | None:
+    content = bytearray()
+    try:
+        while piece := response.read1(_PIECE_BYTES):
+            content += piece
+            if len(content) > MAX_ANSWER_BYTES:
+                return None
+    finally:
+        response.close()  # gives back nothing that was not read to its end
+    return bytes(content)
+
+
 def _wait_s(response: "BaseHTTPResponse", otherwise: int) -> int:
     text = response.headers.get("Retry-After", "")
     return min(max(int(text), 1), _MAX_WAIT_S) if text.isascii() and text.isdigit() and len(text) < 10 else otherwise
-
-
-@cache
-def pool() -> "PoolManager":
-    """Return the connections of this process."""
-    from urllib3 import PoolManager
-
-    # Its log names addresses with their queries, and a signed link is a key.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    return PoolManager()

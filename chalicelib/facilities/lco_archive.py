@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from chalicelib.errors import UpstreamError
 from chalicelib.facilities.base import Frame, FrameUnavailableError
-from chalicelib.facilities.http import JsonClient, pool
+from chalicelib.facilities.connections import pool
+from chalicelib.facilities.http import JsonClient
 from chalicelib.observability import logger
 
 if TYPE_CHECKING:

@@ -77,6 +77,8 @@ class Told:
         Seconds of silence before it.
     drip_s : float
         Seconds between one byte of the body and the next.
+    drips_early : bool
+        Whether the headers drip, too.
     breaks : str
         "before": the connection is closed without an answer; "within": after half of the body.
     """
@@ -87,6 +89,7 @@ class Told:
     wait_s: float = 0
     breaks: str = ""
     drip_s: float = 0
+    drips_early: bool = False
 
 
 Answer = Told | Callable[[Asked], Told]
@@ -156,7 +159,10 @@ class ScriptedServer:
         for name, value in told.headers.items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
+        if told.drips_early:
+            body = b"".join(handler._headers_buffer) + b"\r\n" + body  # type: ignore[attr-defined]
+        else:
+            handler.end_headers()
         handler.close_connection = told.breaks == "within"
         for start in range(0, len(body), 1) if told.drip_s else ():
             if self._gone.wait(told.drip_s):

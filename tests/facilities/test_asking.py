@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from chalicelib.errors import UnavailableError, UpstreamError
+from chalicelib.errors import NotFoundError, UnavailableError, UpstreamError
 from chalicelib.facilities import http
 from chalicelib.facilities.base import Frame, FrameUnavailableError
 from chalicelib.facilities.budget import time_budget, time_left
@@ -158,9 +158,21 @@ def test_without_time_nothing_is_asked(lco: LcoFacility, server: ScriptedServer)
 
 
 def test_an_answer_that_drips_ends_with_the_budget(lco: LcoFacility, server: ScriptedServer) -> None:
-    server.on("GET", REQUEST, Told(200, b" " * 10_000, drip_s=0.02))
+    server.on("GET", REQUEST, Told(200, b" " * 1000, drip_s=0.02))
     with time_budget(0.3), pytest.raises(UnavailableError):
         lco.state("12")
+
+
+def test_headers_that_drip_end_with_the_budget(
+    lco: LcoFacility, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotFoundError):
+        lco.state("13")  # what is imported now takes nothing of the budget
+    monkeypatch.setattr(http, "_read", lambda _: pytest.fail("waited for the end of the headers"))
+    server.on("GET", REQUEST, Told(200, {}, drip_s=0.05, drips_early=True))
+    with time_budget(0.5), pytest.raises(http.OutageError, match="in time") as caught:
+        lco.state("12")
+    assert caught.value.may_still_arrive
 
 
 def test_a_budget_within_another_cannot_widen_it() -> None:

@@ -108,6 +108,7 @@ def test_validation_is_tried_again_where_the_portal_fails(
         (Told(503, b""), False),
         (Told(502, b""), True),
         (Told(504, b""), True),
+        (Told(524, b""), True),
         (Told(breaks="before"), True),
         (Told(201, {"id": 11, "requests": [{"id": 12}]}, breaks="within"), True),
         (Told(201, b"<html>"), False),
