@@ -24,6 +24,9 @@ MAX_FAILURES = 5
 OPEN_S = 30
 """Seconds after which one call is let through, to see."""
 
+KNOWN_S = 5
+"""Seconds for which a process believes what it has read of a circuit."""
+
 Result = TypeVar("Result")
 
 
@@ -45,15 +48,18 @@ def call_guarded(circuit: str, function: Callable[[], Result], failure: type[Exc
     from botocore.exceptions import BotoCoreError, ClientError
 
     # One success closes it again: only the thread that made the first try may make another, and may never come back.
-    config = CircuitBreakerConfig(MAX_FAILURES, OPEN_S, success_threshold=1, handled_exceptions=failure)
+    config = CircuitBreakerConfig(
+        MAX_FAILURES, OPEN_S, success_threshold=1, handled_exceptions=failure, local_cache_max_age=KNOWN_S
+    )
     guard = circuit_breaker(circuit, _store(), on_transition=_tell, config=config)
     try:
         result: Result = guard(function)()
     except CircuitBreakerOpenError as error:
         opened_at = error.circuit.opened_at if error.circuit else None
         wait_s = OPEN_S if opened_at is None else opened_at + OPEN_S - int(time.time())
+        # Over, and yet not closed: somebody tries just now, and this process will not know before it reads again.
         raise UnavailableError(
-            f"The {circuit} has failed several times; it is left alone for a while.", min(max(wait_s, 1), OPEN_S)
+            f"The {circuit} has failed several times; it is left alone for a while.", min(max(wait_s, KNOWN_S), OPEN_S)
         ) from None
     except (BotoCoreError, ClientError) as error:  # the table's: elections of who may try are not caught by Powertools
         logger.warning("the circuit cannot be read", extra={"circuit": circuit, "reason": type(error).__name__})

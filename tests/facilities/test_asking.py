@@ -87,6 +87,27 @@ def test_after_a_while_one_failure_keeps_it_shut(guarded: LcoFacility, server: S
     assert len(server.asked) == asked
 
 
+def test_who_comes_while_another_tries_is_not_told_to_come_back_before_it_can_help(
+    guarded: LcoFacility, aws: Aws
+) -> None:
+    fail(guarded)
+    let_time_pass(aws)
+    aws.dynamodb.update_item(
+        TableName=aws.name("sidereal-operations"),
+        Key={"pk": {"S": "CIRCUIT"}, "sk": {"S": "telescope portal"}},
+        UpdateExpression="SET #state = :half, half_open_owner = :other, probe_lease_expiry = :soon",
+        ExpressionAttributeNames={"#state": "state"},
+        ExpressionAttributeValues={
+            ":half": {"S": "HALF_OPEN"},
+            ":other": {"S": "another process"},
+            ":soon": {"N": str(int(time.time()) + circuits.OPEN_S)},
+        },
+    )
+    with pytest.raises(UnavailableError) as caught:
+        guarded.state("12")
+    assert caught.value.retry_after_s == circuits.KNOWN_S
+
+
 @pytest.mark.parametrize("answer", [Told(404, {}), Told(400, {}), Told(403, {}), Told(429, {}), Told(200, b"<html>")])
 def test_an_answer_that_is_no_outage_does_not_count(guarded: LcoFacility, server: ScriptedServer, answer: Told) -> None:
     server.on("GET", REQUEST, answer)
