@@ -122,7 +122,7 @@ class LcoFacility(Facility):
             if answer.status == 404:
                 raise NotFoundError(f"The telescope portal shows us no observation {observation_id}.")
             state = answer.object().get("state")
-            if not isinstance(state, str) or not 0 < len(state) <= _MAX_STATE:
+            if not isinstance(state, str) or not 0 < len(state) <= _MAX_STATE or not state.isprintable():
                 raise answer.unexpected()
             attempt = _attempt(self._portal.get(f"{path}observations/"), state)
         return ObservationState(state, _moment(attempt.get("start")), _moment(attempt.get("end")))

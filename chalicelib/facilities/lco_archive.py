@@ -27,6 +27,7 @@ _EXPIRED = (400, 401, 403, 404, 410)
 """What stores answer to a signed link that has run out, each its own."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _NAME = re.compile(r"[A-Za-z0-9_+=,@~][A-Za-z0-9_+=,@~. -]{0,199}")
 
 
@@ -97,8 +98,9 @@ def _frame(entry: dict[str, Any]) -> Frame | None:
         name = f"{entry.get('basename')}{version.get('extension') or '.fits.fz'}"
     if REDUCED not in name:
         return None
-    if isinstance(frame_id, bool) or not isinstance(frame_id, (int, str)) or not _NAME.fullmatch(name):
-        logger.warning("a frame is left out", extra={"frame": str(frame_id)[:50], "reason": "its name is no file's"})
+    has_id = isinstance(frame_id, (int, str)) and not isinstance(frame_id, bool) and _ID.fullmatch(str(frame_id))
+    if not has_id or not _NAME.fullmatch(name):
+        logger.warning("a frame is left out", extra={"frame": ascii(frame_id)[:50], "reason": "its name is no file's"})
         return None
     url = entry.get("url")
     md5 = version.get("md5")

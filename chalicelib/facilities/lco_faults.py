@@ -13,7 +13,7 @@ MAX_TEXT = 500
 """Characters of one text that are told."""
 
 _MAX_DEPTH = 20
-_NO_FIELD = "non_field_errors"
+_NO_FIELD = ("non_field_errors", "detail")
 
 _FIELDS = {
     ("name",): "name",
@@ -79,7 +79,7 @@ def _leaves(tree: Any, path: Path, depth: int) -> Iterator[tuple[Path, str]]:
 
 
 def _fault(path: Path, text: str, filters: Sequence[str]) -> FieldError:
-    names = tuple(step for step in path if isinstance(step, str) and step != _NO_FIELD)
+    names = tuple(step for step in path if isinstance(step, str) and step not in _NO_FIELD)
     if names in _FIELDS:
         return FieldError((_FIELDS[names],), _cut(text))
     code = _filter(path, filters)
@@ -104,4 +104,6 @@ def _filter(path: Path, filters: Sequence[str]) -> str | None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    """Return a text as it may be shown: of a length that people read, and without what is no character of one line."""
+    text = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    return "".join(one if one.isprintable() else " " if one.isspace() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -86,7 +86,8 @@ def parse_instruments(answer: dict[str, Any]) -> Instruments:
     UpstreamError
         If no entry makes sense.
     """
-    found = {code: one for code, entry in answer.items() if (one := _instrument(entry)) is not None}
+    entries = [(code, _instrument(entry)) for code, entry in answer.items() if _is_text(code)]
+    found = {code: one for code, one in entries if one is not None}
     if not found:
         raise UpstreamError("The telescope portal lists no instruments.")
     return Instruments(found)
@@ -119,4 +120,4 @@ def _entries(value: Any) -> list[dict[str, Any]]:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.isprintable()

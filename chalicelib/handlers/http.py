@@ -188,10 +188,20 @@ class Router:
         if view is None:
             return self._family.method_not_allowed(raw.method, allowed)
         try:
+            reply = self._ask(view, raw, params, is_open=raw.method in open_methods)
+            reply.text.encode()  # what cannot be sent fails here, inside the border
+            return reply
+        except Exception:  # noqa: BLE001 - the border: whatever is wrong inside, the caller gets a fixed text
+            logger.exception("request failed")
+            return self._family.unknown_error(_request_id(raw))
+
+    def _ask(self, view: View, raw: ChaliceRequest, params: dict[str, str], *, is_open: bool) -> Reply:
+        """Return what the view answers, or tells of an error of ours."""
+        try:
             # API Gateway leaves path parameters encoded, the emulator decodes them; no name holds a percent sign, so
             # decoding what is decoded already changes nothing.
             request = Request(raw, {name: unquote(value) for name, value in params.items()})
-            if raw.method not in open_methods:
+            if not is_open:
                 request.user = auth.require_user(raw.headers.get("authorization"))
             limit = get_settings().max_body_bytes
             if len(request.body) > limit:
@@ -199,17 +209,12 @@ class Router:
                     f"The request body has {len(request.body)} bytes; at most {limit} are taken. "
                     "Larger files go through a presigned upload."
                 )
-            reply = view(request)
-            reply.text.encode()  # what cannot be sent fails here, inside the border
-            return reply
+            return view(request)
         except NotConfiguredError as error:
             logger.error("not configured", extra={"reason": str(error)})
             return self._family.error(UnavailableError("No API key is configured: nobody can write."))
         except SiderealError as error:
             return self._family.error(error)
-        except Exception:  # noqa: BLE001 - the border: whatever is wrong inside, the caller gets a fixed text
-            logger.exception("request failed")
-            return self._family.unknown_error(_request_id(raw))
 
 
 def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) -> ChaliceResponse:

@@ -50,6 +50,14 @@ def test_pages_are_followed_and_not_counted(lco: LcoFacility, server: ScriptedSe
     assert [one.query for one in server.asked[1:]] == ["cursor=a", "cursor=b"]
 
 
+@pytest.mark.parametrize("frame_id", ["\ud800", "7\n", "x" * 51, "", None, 1.5])
+def test_a_frame_that_cannot_be_asked_for_by_its_id_is_left_out(
+    lco: LcoFacility, server: ScriptedServer, frame_id: Any
+) -> None:
+    server.on("GET", "/frames/", page(entry(frame_id), entry(8)))
+    assert [frame.id for frame in frames(lco)] == ["8"]
+
+
 def test_a_list_that_goes_round_in_circles_is_given_up(lco: LcoFacility, server: ScriptedServer) -> None:
     server.on("GET", "/frames/", page(entry(7), next=f"{server.address}/frames/?cursor=a"))
     with pytest.raises(UpstreamError):

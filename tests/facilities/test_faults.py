@@ -78,7 +78,9 @@ def test_what_each_filter_repeats_is_told_once() -> None:
     [
         ({"requests": ["You must specify at least 1 request"]}, [("", "You must specify at least 1 request")]),
         ({"requests": "none"}, [("", "none")]),
-        ({"detail": "JSON parse error"}, [("", "detail: JSON parse error")]),
+        ({"detail": "JSON parse error"}, [("", "JSON parse error")]),
+        ({"ipp_value": ["half \ud800\x00\x1b[m"]}, [("ipp_value", "half \ufffd\ufffd\ufffd[m")]),
+        ({"k\ud800": "two\nlines\u202e"}, [("", "k\ufffd: two lines\ufffd")]),
         ("just a text", [("", "just a text")]),
         (["one", "two"], [("", "one"), ("", "two")]),
         ({"ipp_value": "bare"}, [("ipp_value", "bare")]),

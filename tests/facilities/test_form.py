@@ -232,6 +232,7 @@ def test_one_instrument_that_makes_no_sense_does_not_hide_the_others(
         "A": 1,
         "B": {"class": "0m4", "optical_elements": [], "modes": {"readout": 3}},
         "C": {"optical_elements": {}},
+        "D": {"class": "\ud800"},
     }
     server.on("GET", "/api/instruments/", Told(200, {**odd, **INSTRUMENTS}))
     assert lco.check_form(form, target) == form

@@ -124,7 +124,9 @@ def test_an_observation_that_the_portal_does_not_show_is_not_found(lco: LcoFacil
         lco.state("12")
 
 
-@pytest.mark.parametrize("told", [{}, {"state": ""}, {"state": 5}, {"state": "x" * 51}, [], b"<html>"])
+@pytest.mark.parametrize(
+    "told", [{}, {"state": ""}, {"state": 5}, {"state": "x" * 51}, {"state": "\ud800"}, {"state": "A\n"}, [], b"<html>"]
+)
 def test_a_state_that_makes_no_sense_is_the_portals_fault(lco: LcoFacility, server: ScriptedServer, told: Any) -> None:
     server.on("GET", REQUEST, Told(200, told))
     with pytest.raises(UpstreamError):

@@ -7,6 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+from chalicelib.errors import UnauthenticatedError
+from chalicelib.handlers import auth
+
 EVENTS = "/api/v1/events/"
 GOOD = [
     "GW150914", "S190814bv", "a", "~", "-", "_", "...", ".hidden", "a.b", "GW150914 (copy)", "a+b", "a&b=c", "a:b@c",
@@ -97,6 +100,16 @@ def test_unexpected_error_is_a_fixed_text_with_the_request_id(api: Any, aws: Any
         request_id = answer.headers["x-request-id"]
         assert answer.json == {"error": "Internal server error", "request_id": request_id}
         assert request_id
+
+
+def test_an_error_that_cannot_be_told_is_the_same_fixed_text(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> str:
+        raise UnauthenticatedError("half a pair: \ud800")
+
+    monkeypatch.setattr(auth, "require_user", refuse)
+    answer = api.post(EVENTS, {"name": "GW150914"})
+    assert (answer.status, answer.json["error"]) == (500, "Internal server error")
+    assert answer.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("query", ["x=1", "limit=1&limit=2", "next=", "=", "&&", "limit=5&unknown=%ff", "next=%00"])
