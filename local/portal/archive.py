@@ -9,6 +9,7 @@ from typing import Any
 from werkzeug import Request, Response
 from werkzeug.routing import Rule
 
+from local.portal.instruments import MEMBERSHIPS
 from local.portal.observatory import Observatory
 from local.portal.replies import Json, RefusedError, is_allowed, page, reply
 from local.portal.times import from_text
@@ -36,6 +37,9 @@ OLD_NAMES = {
     "request_id": "REQNUM",
 }
 """The upper-case names under which the archive shows the same values again."""
+
+SCIENCE = ("EXPOSE", "REPEAT_EXPOSE")
+"""Types of configurations whose frames are no calibrations."""
 
 CONTAINED = ("basename", "target_name")
 EXACT = (
@@ -79,8 +83,8 @@ class Archive:
 
     def frames(self, request: Request) -> Response:
         """`GET /frames/`: newest first, as far as they are to be seen."""
-        matches = _filter(request)
-        found = [frame for frame in reversed(self._visible(request)) if matches(frame)]
+        matches, is_shown = _filter(request), self._wish(request)
+        found = [frame for frame in reversed(self._visible(request)) if matches(frame) and is_shown(frame)]
         answer = page(request, found, PAGE, self.largest_page)
         answer["results"] = [self._public(request, frame) for frame in answer["results"]]
         answer["count_estimated"] = self.estimates_counts
@@ -119,8 +123,19 @@ class Archive:
         frames = self._observatory.records.frames
         if is_allowed(request, self._token):
             return frames
+        return [frame for frame in frames if self._is_public(frame)]
+
+    def _is_public(self, frame: Json) -> bool:
         now = self._observatory.now()
-        return [frame for frame in frames if (from_text(frame["public_date"]) or now) <= now]
+        return (from_text(frame["public_date"]) or now) <= now
+
+    def _wish(self, request: Request) -> Callable[[Json], bool]:
+        """Return the test of `public=false`: one's own proposals', or for a stranger what is not public."""
+        if request.args.get("public", "").lower() not in ("false", "0"):
+            return lambda _: True
+        if is_allowed(request, self._token):
+            return lambda frame: frame.get("proposal_id") in MEMBERSHIPS
+        return lambda frame: not self._is_public(frame)
 
     def _find(self, request: Request, frame_id: int) -> Json:
         for frame in self._visible(request):
@@ -152,10 +167,13 @@ def _filter(request: Request) -> Callable[[Json], bool]:
         if value:
             wanted[name] = value
     start, end = from_text(request.args.get("start")), from_text(request.args.get("end"))
+    is_science = request.args.get("exclude_calibrations", "").lower() in ("true", "1")
 
     def matches(frame: Json) -> bool:
-        taken: Any = from_text(frame.get("observation_date"))
+        taken: Any = from_text(frame.get("observation_date")) if start or end else None
         if (start and not (taken and taken >= start)) or (end and not (taken and taken <= end)):
+            return False
+        if is_science and frame.get("configuration_type") not in SCIENCE:
             return False
         for name, value in wanted.items():
             kept = str(frame.get(name.removesuffix("_exact"), ""))

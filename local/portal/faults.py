@@ -17,6 +17,7 @@ Kind = Literal[
     "500",
     "502",
     "503",
+    "504",
     "429",
     "html",
     "garbage",
@@ -42,8 +43,8 @@ class Fault:
     ----------
     kind : str
         `refuse` closes the connection before anything is done, `lose` after it, `late` before it, too, but does it
-        `seconds` later; `slow` answers late; `500`, `502`, `503` and `429` (with `Retry-After`) are statuses; `html` is a
-        page with status 200, `garbage` broken JSON; `forbidden` refuses the token. Of files: `truncate` breaks off,
+        `seconds` later; `slow` answers late; `500`, `502`, `503`, `504` and `429` (with `Retry-After`) are statuses; `html`
+        is a page with status 200, `garbage` broken JSON; `forbidden` refuses the token. Of files: `truncate` breaks off,
         `corrupt` sends other bytes, `expired` refuses the link.
     path : str
         Beginning of the addresses that it happens to.
@@ -128,6 +129,7 @@ def fail_before(fault: Fault) -> Response | None:
         "500": html(500, "Server Error (500)"),
         "502": html(502, "502 Bad Gateway"),
         "503": html(503, "503 Service Temporarily Unavailable"),
+        "504": html(504, "504 Gateway Time-out"),
         "html": html(200, "We are moving house"),
         "garbage": Response('{"count": 3, "results": [{"id": 1,', mimetype="application/json"),
         "forbidden": reply({"detail": "Invalid token."}, 403),

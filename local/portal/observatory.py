@@ -16,6 +16,10 @@ from local.portal.times import from_text, to_text
 
 COMPLETED, CANCELED, WINDOW_EXPIRED = "COMPLETED", "CANCELED", "WINDOW_EXPIRED"
 IN_PROGRESS = "IN_PROGRESS"
+STATES = (PENDING, COMPLETED, WINDOW_EXPIRED, CANCELED, "FAILURE_LIMIT_REACHED")
+"""Those of a request, and of its group."""
+ATTEMPT_STATES = (PENDING, IN_PROGRESS, COMPLETED, CANCELED, "ABORTED", "FAILED", "NOT_ATTEMPTED", "BAD_DATA")
+MOST_FRAMES = 1000
 CAMERAS = {"0m4": ("0m4a", "0m410", "kb23"), "1m0": ("1m0a", "1m001", "fa11")}
 """Telescope, its part of file names, and camera, by class of telescope."""
 
@@ -66,13 +70,21 @@ class Observatory:
         self._pace = pace
         self._size_px = size_px
         self._lock = threading.RLock()
+        self._is_kept = True
 
     def lock(self) -> AbstractContextManager[bool]:
         """Return what keeps other threads away while records are read or changed."""
         return self._lock
 
+    def keep(self) -> None:
+        """Store the records, if they have changed since that was done last."""
+        if not self._is_kept:
+            self.store.save(self.records)
+            self._is_kept = True
+
     def submit(self, body: Json) -> Json:
         """Take a valid request group and return it with its ids."""
+        self._is_kept = False
         now = self.now()
         group = new_group(body, now, self.records.next_id)
         for request in group["requests"]:
@@ -100,18 +112,23 @@ class Observatory:
 
     def set_state(self, request_id: int, state: str) -> None:
         """Put a request, and with it its group, into a state."""
-        request, group = self._request(request_id)
+        _check(state, STATES)
+        request, group = self.find_request(request_id)
         if state != request["state"]:
+            self._is_kept = False
             request["state"], request["modified"] = state, to_text(self.now())
             group["state"], group["modified"] = _group_state(group), request["modified"]
         if state == CANCELED:
             for attempt in self.records.attempts_of(request_id):
                 if attempt["state"] == PENDING:
+                    self._is_kept = False
                     attempt["state"] = CANCELED
 
     def schedule(self, request_id: int, state: str = PENDING, start: datetime | None = None) -> Json:
         """Add an attempt at a request, beside those that are there."""
-        request, _ = self._request(request_id)
+        _check(state, ATTEMPT_STATES)
+        request, _ = self.find_request(request_id)
+        self._is_kept = False
         start = start or self.now()
         telescope, _, camera = CAMERAS[request["location"]["telescope_class"]]
         site = _site(request)
@@ -163,7 +180,11 @@ class Observatory:
         attempt_state : str
             How the attempt ended: one that failed late completes its request, too.
         """
-        request, _ = self._request(request_id)
+        _check(attempt_state, ATTEMPT_STATES)
+        if frames is not None and (not isinstance(frames, int) or not 0 <= frames <= MOST_FRAMES):
+            raise ValueError(f"frames is a number from 0 to {MOST_FRAMES}")
+        request, _ = self.find_request(request_id)
+        self._is_kept = False
         now = moment or self.now()
         start = now - timedelta(seconds=request["duration"])
         running = [each for each in self.records.attempts_of(request_id) if each["state"] == IN_PROGRESS]
@@ -188,6 +209,8 @@ class Observatory:
 
     def bad_data(self, request_id: int) -> None:
         """Find that the data of a completed request are bad: it waits to be observed again."""
+        self.find_request(request_id)
+        self._is_kept = False
         for attempt in self.records.attempts_of(request_id):
             if attempt["state"] == COMPLETED:
                 attempt["state"] = "BAD_DATA"
@@ -204,6 +227,7 @@ class Observatory:
                 self._play(request, now)
         due = [each for each in self.records.coming if each["due"] <= now.timestamp()]
         if due:
+            self._is_kept = False
             self.records.coming = [each for each in self.records.coming if each["due"] > now.timestamp()]
             for each in due:
                 exposure = {**each["exposure"], "time": datetime.fromtimestamp(each["exposure"]["time"], UTC)}
@@ -214,6 +238,7 @@ class Observatory:
 
     def add_frame(self, facts: Json, content: bytes | None) -> Json:
         """Put a frame into the archive; without content it has a record but no file."""
+        self._is_kept = False
         now = to_text(self.now())
         public = to_text(self.now() + PROPRIETARY)
         frame_id = self.records.next_id("frame")
@@ -272,7 +297,7 @@ class Observatory:
         telescope, part, camera = CAMERAS[request["location"]["telescope_class"]]
         site = attempt["site"]
         moment = start + timedelta(seconds=SETUP_S)
-        _, group = self._request(request["id"])
+        _, group = self.find_request(request["id"])
         for number in range(count):
             configuration, config = planned[number % len(planned)]
             target, exposure_s = configuration["target"], float(config["exposure_time"])
@@ -308,11 +333,23 @@ class Observatory:
             self.records.coming.append({"due": due, "frame": facts, "exposure": stored})
             moment += timedelta(seconds=exposure_s + 5)
 
-    def _request(self, request_id: int) -> tuple[Json, Json]:
+    def find_request(self, request_id: int) -> tuple[Json, Json]:
+        """Return a request and its group.
+
+        Raises
+        ------
+        LookupError
+            If there is none.
+        """
         found = self.records.find_request(int(request_id))
         if found is None:
             raise LookupError(f"the portal has no request {request_id}")
         return found
+
+
+def _check(state: str, known: tuple[str, ...]) -> None:
+    if state not in known:
+        raise ValueError(f"no such state: {state}; there are {', '.join(known)}")
 
 
 def _group_state(group: Json) -> str:

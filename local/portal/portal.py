@@ -1,19 +1,19 @@
 """The portal's addresses."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from werkzeug import Request, Response
 from werkzeug.routing import Rule
 
-from local.portal.instruments import INSTRUMENTS, MEMBERSHIPS, PROPOSALS, USER, durations
-from local.portal.observatory import Observatory, TransitionError
+from local.portal.instruments import INSTRUMENTS, MEMBERSHIPS, PROPOSALS, SITES, USER, durations
+from local.portal.observatory import CAMERAS, STATES, Observatory, TransitionError
 from local.portal.replies import Json, RefusedError, is_allowed, page, read_json, reply, require_token
-from local.portal.times import from_text
-from local.portal.validation import find_faults, largest_interval_s
+from local.portal.times import from_text, to_text
+from local.portal.validation import REQUIRED, find_faults, largest_interval_s
 
 PAGE = 10
-STATES = ("PENDING", "COMPLETED", "WINDOW_EXPIRED", "CANCELED", "FAILURE_LIMIT_REACHED")
 NO_CHOICE = "Select a valid choice. {} is not one of the available choices."
 Matches = Callable[[Json], bool]
 
@@ -40,6 +40,8 @@ class Portal:
             Rule("/api/instruments/", methods=["GET"], endpoint=self.instruments),
             Rule("/api/proposals/", methods=["GET"], endpoint=self.proposals),
             Rule("/api/profile/", methods=["GET"], endpoint=self.profile),
+            Rule("/api/api-token-auth/", methods=["POST"], endpoint=self.token),
+            Rule("/api/telescope_states/", methods=["GET"], endpoint=self.telescope_states),
             Rule("/api/requestgroups/", methods=["GET"], endpoint=self.groups),
             Rule("/api/requestgroups/", methods=["POST"], endpoint=self.submit),
             Rule("/api/requestgroups/validate/", methods=["POST"], endpoint=self.validate),
@@ -80,6 +82,28 @@ class Portal:
             for code in sorted(MEMBERSHIPS)
         ]
         return reply({"username": USER, "email": f"{USER}@localhost.localdomain", "proposals": proposals})
+
+    def token(self, request: Request) -> Response:
+        """`POST /api/api-token-auth/`: the token for a name and a password, of which any is right here."""
+        given = read_json(request) if request.mimetype == "application/json" else request.form.to_dict()
+        given = given if isinstance(given, dict) else {}
+        faults = {field: [REQUIRED] for field in ("username", "password") if not given.get(field)}
+        if faults:
+            raise RefusedError(400, faults)
+        if given["username"] != USER:
+            raise RefusedError(400, {"non_field_errors": ["Unable to log in with provided credentials."]})
+        return reply({"token": self._token})
+
+    def telescope_states(self, request: Request) -> Response:
+        """`GET /api/telescope_states/`: all of them are well, and have been for a day."""
+        is_allowed(request, self._token)
+        now = self._observatory.now()
+        times = {"start": to_text(now - timedelta(days=1)), "end": to_text(now)}
+        well = {"event_type": "AVAILABLE", "event_reason": "Available for scheduling", **times}
+        names = [
+            f"{site}.{enclosure}.{part}" for site, (_, enclosure) in SITES.items() for part, *_ in CAMERAS.values()
+        ]
+        return reply({name: [{"telescope": name, **well}] for name in names})
 
     def validate(self, request: Request) -> Response:
         """`POST /api/requestgroups/validate/`: 200 whatever is wrong."""

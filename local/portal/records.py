@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,6 @@ class Store:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._files: dict[int, bytes] = {}
-        self._saved = ""
         if folder:
             (folder / "frames").mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -79,13 +78,9 @@ class Store:
         return Records(**json.loads((self._folder / STATE_FILE).read_text()))
 
     def save(self, records: Records) -> None:
-        """Keep the records if they have changed."""
-        if self._folder is None:
-            return
-        text = json.dumps(asdict(records))
-        if text != self._saved:
-            _replace(self._folder / STATE_FILE, text.encode())
-            self._saved = text
+        """Keep the records. Takes the longer the more there are."""
+        if self._folder:
+            _replace(self._folder / STATE_FILE, json.dumps(vars(records)).encode())
 
     def write_file(self, frame_id: int, content: bytes) -> None:
         """Keep the file of a frame."""

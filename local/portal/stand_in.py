@@ -3,29 +3,30 @@
 import secrets
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from werkzeug import Request, Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import Map
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from local.portal import controls
 from local.portal.archive import PREFIX, Archive
+from local.portal.controls import Controls
 from local.portal.faults import Fault, Faults, fail_after, fail_before
 from local.portal.observatory import Observatory, Pace
 from local.portal.portal import Portal
 from local.portal.records import Json, Store
-from local.portal.replies import RefusedError, html, read_json, reply
+from local.portal.replies import RefusedError, html, reply
 from local.portal.times import to_text
 from local.ports import HOST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-CONTROL = "/stand-in/"
 REMEMBERED = 10_000
 
 
@@ -74,7 +75,7 @@ class StandIn:
         self._ahead = timedelta()
         self.observatory = Observatory(Store(folder), self.now, pace, size_px)
         self.archive = Archive(self.observatory, self.token)
-        rules = [*Portal(self.observatory, self.token).rules(), *self.archive.rules(), *self._control_rules()]
+        rules = [*Portal(self.observatory, self.token).rules(), *self.archive.rules(), *Controls(self).rules()]
         self._map = Map(rules)
         self._server: Any = None
 
@@ -164,7 +165,7 @@ class StandIn:
         request = Request(environ)
         # Read in any case: a client that is still sending when the connection closes sees another error.
         body = request.get_data()
-        if request.path.startswith(CONTROL):
+        if request.path.startswith(controls.PREFIX):
             return self._answer(request)(environ, start_response)
         self.requests.append(Seen(request.method, request.path, request.args.to_dict(), dict(request.headers), body))
         del self.requests[:-REMEMBERED]
@@ -210,47 +211,6 @@ class StandIn:
     def _changing(self) -> "_Change":
         return _Change(self.observatory)
 
-    def _control_rules(self) -> list[Rule]:
-        return [
-            Rule(f"{CONTROL}faults/", methods=["GET"], endpoint=self._list_faults),
-            Rule(f"{CONTROL}faults/", methods=["POST"], endpoint=self._add_fault),
-            Rule(f"{CONTROL}faults/", methods=["DELETE"], endpoint=self._clear_faults),
-            Rule(f"{CONTROL}requests/<int:request_id>/<action>/", methods=["POST"], endpoint=self._act),
-        ]
-
-    def _list_faults(self, request: Request) -> Response:
-        _require_loopback(request)
-        return reply([asdict(fault) for fault in self.faults.left()])
-
-    def _add_fault(self, request: Request) -> Response:
-        _require_loopback(request)
-        try:
-            self.faults.add(Fault(**read_json(request)))
-        except (TypeError, ValueError) as error:
-            raise RefusedError(400, {"detail": str(error)}) from error
-        return reply({}, 201)
-
-    def _clear_faults(self, request: Request) -> Response:
-        _require_loopback(request)
-        self.faults.clear()
-        return Response(status=204)
-
-    def _act(self, request: Request, request_id: int, action: str) -> Response:
-        _require_loopback(request)
-        body = read_json(request)
-        actions: dict[str, Callable[..., None]] = {
-            "complete": self.complete,
-            "bad_data": self.bad_data,
-            "set_state": self.set_state,
-        }
-        if action not in actions:
-            raise RefusedError(404, {"detail": f"There are {', '.join(actions)}."})
-        try:
-            actions[action](request_id, **body)
-        except (TypeError, LookupError) as error:
-            raise RefusedError(400, {"detail": str(error)}) from error
-        return reply({})
-
 
 class _Change:
     """Keeps other threads away, and keeps what has changed."""
@@ -263,7 +223,7 @@ class _Change:
 
     def __exit__(self, *exception: Any) -> None:
         try:
-            self._observatory.store.save(self._observatory.records)
+            self._observatory.keep()
         finally:
             self._observatory.lock().__exit__(*exception)
 
@@ -280,8 +240,3 @@ class _Handler(WSGIRequestHandler):
         """Close the connection, also where it is the fault `refuse` or `lose` that was raised."""
         del error, environ
         self.close_connection = True
-
-
-def _require_loopback(request: Request) -> None:
-    if request.remote_addr not in (HOST, "::1"):
-        raise RefusedError(403, {"detail": "Only this machine may do that."})

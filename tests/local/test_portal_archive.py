@@ -108,7 +108,9 @@ def test_a_page_has_a_hundred_frames_unless_asked_and_never_more_than_a_thousand
 
 
 def test_a_count_may_be_a_guess(observed: StandIn) -> None:
-    observed.archive.estimates_counts = True
+    set_counts = {"estimates_counts": True}
+    assert ask(observed, "POST", "/stand-in/archive/", json=set_counts).status_code == 200
+    assert ask(observed, "POST", "/stand-in/archive/", json={"estimates_counts": 1}).status_code == 400
 
     page = listed(observed, request_id=1)
 
@@ -121,6 +123,8 @@ def test_without_the_token_only_public_frames_are_listed(observed: StandIn) -> N
     public = observed.add_frame(1, "old-e91.fits.fz", b"old", public_date="2020-01-01T00:00:00Z")
 
     assert [frame["id"] for frame in listed(observed, auth=False, request_id=1)["results"]] == [public["id"]]
+    assert listed(observed, auth=False, request_id=1, public="false")["count"] == 0
+    assert listed(observed, request_id=1, public="false")["count"] == 10  # those of one's proposals
     answer = ask(observed, "GET", f"{observed.archive_url}/frames/1/", auth=False)
     assert (answer.status_code, answer.json()) == (404, {"detail": "No Frame matches the given query."})
 
@@ -171,12 +175,22 @@ def test_a_frame_without_a_file_has_no_link(observed: StandIn) -> None:
     frame = ask(observed, "GET", f"{observed.archive_url}/frames/{lost['id']}/").json()
 
     assert (frame["url"], frame["version_set"], frame["filename"]) == (None, [], "lost-e91.fits.fz")
+    ask(observed, "POST", "/stand-in/requests/1/add_frame/", json={"name": "gone.fits.fz"})
+    assert [each["filename"] for each in reduced(observed) if not each["url"]] == ["gone-e91.fits.fz"]
 
 
 def test_headers_are_told_with_underscores(observed: StandIn) -> None:
     data = ask(observed, "GET", f"{observed.archive_url}/frames/2/headers/").json()["data"]
 
     assert data["DATE_OBS"] == reduced(observed)[0]["DATE_OBS"]
+
+
+def test_calibrations_are_left_out_on_request(observed: StandIn) -> None:
+    observed.add_frame(1, "bias-e91.fits.fz", b"bias", configuration_type="BIAS")
+
+    counts = [listed(observed, request_id=1, exclude_calibrations=each)["count"] for each in ("false", "true")]
+
+    assert counts == [11, 10]
 
 
 def test_as_many_frames_come_as_are_asked_for(observed: StandIn) -> None:
@@ -190,7 +204,7 @@ def test_as_many_frames_come_as_are_asked_for(observed: StandIn) -> None:
 INSTRUMENTS = "/api/instruments/"
 
 
-@pytest.mark.parametrize("kind", ["500", "502", "503", "429", "html", "garbage", "forbidden"])
+@pytest.mark.parametrize("kind", ["500", "502", "503", "504", "429", "html", "garbage", "forbidden"])
 def test_an_answer_goes_wrong_as_often_as_asked(portal: StandIn, kind: str) -> None:
     portal.fail(kind, INSTRUMENTS, times=2, seconds=7)
 
@@ -291,8 +305,42 @@ def test_observations_are_moved_over_http(portal: StandIn, clock: Clock) -> None
     assert act("bad_data") == 200
     assert act("set_state", state="FAILURE_LIMIT_REACHED") == 200
     assert portal.submissions["HAT-P-32 demo"][0]["state"] == "FAILURE_LIMIT_REACHED"
-    assert [act("dance"), act("complete", frames="x"), act("set_state")] == [404, 400, 400]
-    assert ask(portal, "POST", "/stand-in/requests/9/complete/", json={}).status_code == 400
+    assert act("add_attempt", state="ABORTED") == 200
+    assert act("complete", frames=0, attempt_state="FAILED") == 200
+    attempts = ask(portal, "GET", "/api/requests/1/observations/").json()
+    assert [each["state"] for each in attempts] == ["PENDING", "BAD_DATA", "ABORTED", "FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status"),
+    [
+        ("dance", {}, 404),
+        ("complete", {"frames": "x"}, 400),
+        ("complete", {"frames": -1}, 400),
+        ("complete", {"attempt_state": "DONE"}, 400),
+        ("complete", [1], 400),
+        ("set_state", {}, 400),
+        ("set_state", {"state": "NONSENSE"}, 400),
+        ("set_state", {"state": ["PENDING"]}, 400),
+        ("add_attempt", {"state": "WINDOW_EXPIRED"}, 400),
+        ("add_frame", {"name": 5}, 400),
+    ],
+)
+def test_a_move_that_makes_no_sense_changes_nothing(
+    portal: StandIn, clock: Clock, action: str, body: Any, status: int
+) -> None:
+    ask(portal, "POST", "/api/requestgroups/", json=request_group(clock()))
+    before = repr(portal.observatory.records)
+
+    assert ask(portal, "POST", f"/stand-in/requests/1/{action}/", json=body).status_code == status
+
+    assert repr(portal.observatory.records) == before
+
+
+@pytest.mark.parametrize("action", ["complete", "bad_data", "add_frame"])
+def test_a_request_that_is_not_there_is_not_moved(portal: StandIn, action: str) -> None:
+    body = {"name": "n-e91.fits.fz"} if action == "add_frame" else {}
+    assert ask(portal, "POST", f"/stand-in/requests/9/{action}/", json=body).status_code == 400
 
 
 def test_what_was_asked_is_remembered_with_its_headers(portal: StandIn) -> None:

@@ -92,6 +92,26 @@ def test_the_profile_says_who_the_user_is(client: Client) -> None:
     assert client.ask("GET", "/api/profile/", None).json() == NOBODY
 
 
+def test_the_token_is_told_for_a_name_and_a_password(client: Client) -> None:
+    def told(**given: str) -> Any:
+        answer = client.ask("POST", "/api/api-token-auth/", auth=None, data=given)
+        return answer.status_code, answer.json()
+
+    assert told(username="local", password="any") == (200, {"token": client.stand_in.token})
+    assert told(username="local") == (400, {"password": ["This field is required."]})
+    refused = {"non_field_errors": ["Unable to log in with provided credentials."]}
+    assert told(username="somebody", password="any") == (400, refused)
+
+
+def test_all_telescopes_are_well_unless_told_otherwise(client: Client) -> None:
+    states = client.get("/api/telescope_states/", auth=None)
+    assert [each["event_type"] for each in states["tfn.aqwa.0m4a"]] == ["AVAILABLE"]
+
+    client.stand_in.fail("502", "/api/telescope_states/")
+
+    assert client.ask("GET", "/api/telescope_states/").status_code == 502
+
+
 def test_a_group_is_taken_with_ids_and_what_was_left_out_is_filled_in(client: Client) -> None:
     group = client.submit(**{"requests.0.configurations.0.instrument_configs.0.mode": ...})
 
@@ -345,6 +365,22 @@ def test_everything_outlasts_the_process(playing: StandIn, clock: Clock, tmp_pat
     assert [frame["id"] for frame in after] == [frame["id"] for frame in before]
     assert len(content) > 2880
     assert later == len(before) + 2
+
+
+def test_what_changes_nothing_writes_nothing(playing: StandIn, clock: Clock, tmp_path: Path) -> None:
+    client, kept = Client(playing), tmp_path / "portal" / "state.json"
+    client.submit()
+    client.state()
+    kept.unlink()
+
+    client.state()
+    client.get("/archive/frames/", request_id=1)
+    playing.set_state(1, "PENDING")
+    assert not kept.exists()
+
+    clock.advance(10)
+    client.state()
+    assert kept.exists()
 
 
 def test_fifty_at_once_are_fifty_groups(client: Client) -> None:
