@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from chalicelib.errors import UpstreamError
 from chalicelib.facilities.base import Frame, FrameUnavailableError
+from chalicelib.facilities.budget import DEFAULT_S, time_budget
 from chalicelib.facilities.connections import pool
 from chalicelib.facilities.http import JsonClient
 from chalicelib.observability import logger
@@ -19,7 +21,18 @@ if TYPE_CHECKING:
 REDUCED = "e91"
 PAGE_SIZE = 1000
 MAX_PAGES = 100
+LISTING_S = 30.0
+"""For all pages together."""
+
 PIECE_BYTES = 1_000_000
+PIECE_S = 2.0
+"""A piece is handed on after this time, however small it is."""
+
+GRACE_S = 30.0
+SLOWEST_BYTES_PER_S = 50_000
+"""A file that comes more slowly than this, after a while, is given up for now."""
+
+_READ_BYTES = 65_536
 
 CONNECT_S = 3.0
 READ_S = 20.0
@@ -41,11 +54,13 @@ def list_frames(archive: JsonClient, request_id: str) -> Iterator[Frame]:
     """
     path: str | None = "/frames/?" + urlencode({"request_id": request_id, "limit": PAGE_SIZE})
     seen: set[str] = set()
+    until = time.monotonic() + LISTING_S
     while path is not None:
         if path in seen or len(seen) == MAX_PAGES:
             raise UpstreamError("The archive's list of frames does not end.")
         seen.add(path)
-        page = archive.get(path).object()
+        with time_budget(min(DEFAULT_S, until - time.monotonic())):
+            page = archive.get(path).object()
         for entry in _results(page):
             frame = _frame(entry)
             if frame is not None and _is_of(entry, request_id):
@@ -174,12 +189,23 @@ def _pieces(response: "BaseHTTPResponse", frame: Frame) -> Iterator[bytes]:
 
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
+    piece = bytearray()
+    started = handed_on = time.monotonic()
     try:
         # urllib3 itself refuses a content that is shorter than its header says.
-        for piece in response.stream(PIECE_BYTES, decode_content=False):
-            digest.update(piece)
-            size += len(piece)
-            yield piece
+        while got := response.read1(min(_READ_BYTES, PIECE_BYTES - len(piece)), decode_content=False):
+            digest.update(got)
+            size += len(got)
+            piece += got
+            now = time.monotonic()
+            if now - started > GRACE_S + size / SLOWEST_BYTES_PER_S:
+                raise FrameUnavailableError(f"The file of {frame.name} comes too slowly.")
+            if len(piece) == PIECE_BYTES or now - handed_on > PIECE_S:
+                yield bytes(piece)
+                piece.clear()
+                handed_on = time.monotonic()
+        if piece:
+            yield bytes(piece)
     except HTTPError:
         raise FrameUnavailableError(f"The file of {frame.name} broke off after {size} bytes.") from None
     if size == 0:

@@ -148,7 +148,7 @@ def check_form(parameters: Mapping[str, Any], instruments: Callable[[], Instrume
         faults.append(FieldError((), "No filters selected"))
     for code, members in exposures.items():
         for member, word in (("exposure_count", "count"), ("exposure_time", "time")):
-            if member not in members and offered is not None:
+            if offered is not None and code in offered.filters and member not in members:
                 faults.append(FieldError((), f"Exposure {word} missing for filter '{offered.filter_name(code)}'"))
     _raise_if_any(faults)
     return form
@@ -211,7 +211,8 @@ def _check_against(
     if isinstance(code, str) and instrument is None and "instrument_type" not in wrong:
         faults.append(FieldError(("instrument_type",), _no_choice(code)))
     mode = given.get("readout_mode")
-    if instrument and isinstance(mode, str) and instrument.readout_modes and mode not in instrument.readout_modes:
+    modes = instrument.readout_modes if instrument is not None else ()
+    if modes and isinstance(mode, str) and mode.strip() not in modes and "readout_mode" not in wrong:
         faults.append(FieldError(("readout_mode",), _no_choice(mode)))
     for filter_code, members in exposures_of(given).items():
         for member in members:

@@ -44,6 +44,8 @@ def _sent(request: Request) -> dict[str, Any]:
 def _values(form: Form) -> dict[str, Any]:
     """Return the values of a form, of repeated ones the last; `overrides` is JSON, or not given if it is empty."""
     values: dict[str, Any] = {name: texts[-1] for name, texts in form.fields.items()}
+    if any(name.startswith(("overrides.", "overrides[")) for name in values):
+        raise InvalidInputError.of("overrides", "Send one field `overrides`, which holds a JSON object.")
     overrides = values.pop("overrides", "").strip()
     if overrides:
         try:

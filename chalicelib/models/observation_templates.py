@@ -1,9 +1,9 @@
 """Observation templates: forms of a facility, filled in beforehand for one target."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from chalicelib import clock
 from chalicelib.models.fields import RecordId
@@ -16,6 +16,9 @@ MAX_FIELDS_BYTES = 20_000
 """Size of `fields` as it is kept; 200 templates of this size make one answer."""
 
 
+FacilityName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
 class TemplateInput(BaseModel):
     """Body of a new observation template."""
 
@@ -23,7 +26,7 @@ class TemplateInput(BaseModel):
 
     name: Title
     target: RecordId
-    facility: str = Field(min_length=1)
+    facility: FacilityName
     fields: dict[str, Any]
 
 
@@ -38,7 +41,7 @@ class TemplateChange(BaseModel):
     name: Title = ""
     fields: dict[str, Any] = {}
     target: RecordId | None = None
-    facility: str | None = None
+    facility: FacilityName | None = None
     id: Any = None
     created: Any = None
     modified: Any = None

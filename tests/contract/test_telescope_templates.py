@@ -60,6 +60,10 @@ def test_a_new_template_is_answered_and_found_at_its_address(api: Api, target: i
     assert api.get(TEMPLATES).json == {"count": 1, "next": None, "previous": None, "results": [answer.json]}
 
 
+def test_blanks_around_the_facility_are_none_of_its_name(api: Api, target: int) -> None:
+    assert made(api, target, facility=" LCO ")["facility"] == "LCO"
+
+
 def test_fields_come_back_exactly(api: Api, target: int) -> None:
     text = (
         '{"name": "Ünï 重力波 😀", "ipp_value": 1.0, "min_lunar_distance": 1e-07, "max_airmass": "1.60", '

@@ -133,6 +133,15 @@ def test_a_filter_needs_both_of_its_fields(faults: Faults) -> None:
     }
 
 
+def test_an_unknown_filter_is_told_once(faults: Faults) -> None:
+    assert faults(zz_exposure_count=1) == {"zz_exposure_count": ["Unknown field."]}
+
+
+def test_blanks_around_what_is_chosen_are_taken_off(lco: LcoFacility, form: dict[str, Any], target: Target) -> None:
+    padded = {**form, "instrument_type": f" {form['instrument_type']} ", "readout_mode": " central30x30 "}
+    assert lco.check_form(padded, target) == {**form, "readout_mode": "central30x30"}
+
+
 def test_a_filter_that_the_instrument_lacks_is_refused(faults: Faults) -> None:
     text = "The instrument has no filter 'SDSS-ip'."
     assert faults(ip_exposure_count=1, ip_exposure_time=2) == {"ip_exposure_count": [text], "ip_exposure_time": [text]}

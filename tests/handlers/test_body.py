@@ -246,6 +246,12 @@ def test_body_is_read_without_the_interpreters_stack() -> None:
         parse_json_object(b'{"a":' * 900 + b"1" + b"}" * 900)
 
 
+@pytest.mark.parametrize("body", [b"overrides.ipp_value=2", b"overrides={}&overrides%5Bname%5D=a"])
+def test_overrides_that_are_fields_of_a_form_by_themselves_are_not_dropped_in_silence(api: Any, body: bytes) -> None:
+    answer = post(api, body, "/api/observe/", content_type="application/x-www-form-urlencoded")
+    assert (answer.status, list(answer.json)) == (400, ["overrides"])
+
+
 def multipart(text: bytes, charset: str) -> tuple[bytes, str]:
     headers = f'Content-Disposition: form-data; name="a"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n'
     return b"--x\r\n" + headers.encode() + text + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
