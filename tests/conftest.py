@@ -1,5 +1,7 @@
 """What every test stands on: fake credentials, AWS in memory, both APIs behind a client, a clock that tests move."""
 
+import copy
+import copyreg
 import json
 import os
 import threading
@@ -134,6 +136,37 @@ class Aws:
             self.sqs.delete_queue(QueueUrl=url)
 
 
+_furnished: dict[str, list[Any]] = {}
+copyreg.pickle(threading.Condition, lambda _: (threading.Condition, ()))  # moto's queues have one; a copy needs its own
+
+
+def _furnish(made: Aws) -> None:
+    """Make tables, bucket and queues in moto; from the second test on as copies of what was made for the first.
+
+    A dozen requests to moto take longer than most tests.
+    """
+    from moto.dynamodb.models import dynamodb_backends
+    from moto.s3.models import s3_backends
+    from moto.sqs.models import sqs_backends
+
+    from chalicelib.settings import get_settings
+    from chalicelib.storage import schema
+
+    account, region = "123456789012", "us-east-1"
+    shelves: list[dict[str, Any]] = [
+        dynamodb_backends[account][region].tables,
+        sqs_backends[account][region].queues,
+        s3_backends[account]["aws"].buckets,
+    ]
+    what = repr((schema.tables(), schema.queues(), get_settings().bucket))
+    if what not in _furnished:
+        made.create()
+        _furnished[what] = [copy.deepcopy(dict(shelf)) for shelf in shelves]
+        return
+    for shelf, things in zip(shelves, _furnished[what], strict=True):
+        shelf.update(copy.deepcopy(things))
+
+
 def _answer_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let moto answer one request after the other: DynamoDB's writes with a condition are atomic, moto's are not."""
     from moto.core.botocore_stubber import BotocoreStubber
@@ -149,20 +182,15 @@ def _answer_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @cache
-def _loader() -> Any:
-    from botocore.loaders import create_loader
-
-    return create_loader()
-
-
-def _share_service_models() -> None:
-    """Let boto3's session, which moto makes anew for each test, find the descriptions of AWS's services read already."""
+def _session() -> Any:
     import boto3
-    import botocore.session
 
-    session = botocore.session.Session()
-    session.register_component("data_loader", _loader())
-    boto3.setup_default_session(botocore_session=session)
+    return boto3.Session()
+
+
+@cache
+def _client(service: str) -> Any:
+    return _session().client(service)
 
 
 @pytest.fixture
@@ -174,10 +202,11 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     endpoint = request.config.getoption("--aws-endpoint")
     if endpoint is None:
         with mock_aws():
-            _share_service_models()
+            # moto drops it for each test; one session has read the descriptions of AWS's services, and may serve all
+            boto3.DEFAULT_SESSION = _session()
             _answer_one_at_a_time(monkeypatch)
-            made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"))
-            made.create()
+            made = Aws(_client("dynamodb"), _client("s3"), _client("sqs"))
+            _furnish(made)
             yield made
         return
     prefix = f"t{uuid.uuid4().hex[:8]}-"
