@@ -13,6 +13,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     command: str = options.command
+    from pydantic import ValidationError
+
     from local.emulator import EmulatorMissingError
     from local.keys import NoKeyError
     from local.serve import InUseError
@@ -23,6 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
         return run(options)
     except (NoKeyError, EmulatorMissingError, InUseError, ChildFailedError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ValidationError as error:
+        if error.title != "Settings":
+            raise
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            print(f"error: {str(fault['loc'][0]).upper()}: {fault['msg']}", file=sys.stderr)
         return 1
 
 

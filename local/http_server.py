@@ -4,12 +4,43 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from local.orphan import end_with_parent
 from local.wsgi import create_app
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+
+DEFAULT_WORKERS = 8
+"""More than the requests of one caller that may wait for a slow telescope portal in a minute; who waits needs no core."""
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Takes no new connection while it is at work: another worker is free for it.
+
+    gunicorn's own takes them and lets them wait, for as long as a slow portal keeps its one thread.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._at_work = 0
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Take new connections, or none; called in every turn of the main loop."""
+        super().set_accept_enabled(enabled and not self._at_work)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a connection to the thread."""
+        self._at_work += 1
+        super().enqueue_req(conn)
+        self.set_accept_enabled(False)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Take a connection back from the thread; called by the main loop."""
+        self._at_work -= 1
+        super().finish_request(conn, fs)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -36,10 +67,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 
 def worker_count() -> int:
-    """Return the number of processes that answer requests: LOCAL_HTTP_WORKERS, else one per core, two to four."""
+    """Return the number of processes that answer requests: LOCAL_HTTP_WORKERS, else eight."""
     text = os.environ.get("LOCAL_HTTP_WORKERS", "")
     if not text:
-        return min(4, max(2, os.cpu_count() or 2))
+        return DEFAULT_WORKERS
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise SystemExit(f"LOCAL_HTTP_WORKERS must be a number from 1 to 64, not {text!r}")
     return int(text)
@@ -60,8 +91,9 @@ def run(listening_fd: int, *, debug: bool) -> None:
         {
             "bind": f"fd://{listening_fd}",
             "workers": worker_count(),
-            # One thread serves one request at a time, as Lambda does; gthread also keeps connections open in between.
-            "worker_class": "gthread",
+            # One thread serves one request at a time, as Lambda does, and Chalice knows one request at a time only;
+            # gthread also keeps connections open in between.
+            "worker_class": Worker,
             "threads": 1,
             "keepalive": 65,
             "timeout": 60,

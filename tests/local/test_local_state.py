@@ -3,13 +3,16 @@
 import os
 import socket
 import stat
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 import yaml
+from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from chalicelib.handlers.auth import require_configured
 from chalicelib.storage import schema
@@ -17,12 +20,12 @@ from local import demo_observing, emulator, ports, serve
 from local.__main__ import main
 from local.environment import child_environment, shell_exports
 from local.home import Home
-from local.http_server import worker_count
+from local.http_server import Worker, worker_count
 from local.keys import NoKeyError, key_variables, machine_token
 from local.portal import serving
 from local.provision import SchemaMismatchError, provision
 from local.supervisor import Child, Supervisor, python_module
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, forget
 from tests.local.wishes import request_group
 
 
@@ -157,6 +160,35 @@ def test_one_state_folder_serves_once(home: Home, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(serve, "emulator_python", lambda: None)
     with serve._lock(home), pytest.raises(serve.InUseError, match="another server"):
         serve.serve(serve.Options(home, port=0), Supervisor(), print, print)
+
+
+def test_wrong_settings_are_told_by_name_without_a_traceback(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCAL_STATE", str(home.root))
+    monkeypatch.setenv("THROTTLE_OBSERVE", "5000/minute")
+    monkeypatch.setenv("ALERT_QUIET_S", "secret")
+    forget()
+
+    assert main(["serve", "--port", "0"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [["error", "THROTTLE_OBSERVE"], ["error", "ALERT_QUIET_S"]]
+    assert "secret" not in lines[1]
+
+
+def test_a_worker_that_is_busy_leaves_new_connections_to_the_others() -> None:
+    worker = Worker(1, os.getpid(), [], None, 60, Config(), None)
+    worker.tpool = SimpleNamespace(submit=lambda *_: Future())
+    worker.set_accept_enabled(True)
+    worker.enqueue_req(None)
+    worker.set_accept_enabled(True)  # as in every turn of its main loop
+    assert not worker._accepting
+    done: Future[bool] = Future()
+    done.set_result(False)
+    worker.finish_request(SimpleNamespace(close=lambda **_: None), done)
+    worker.set_accept_enabled(True)
+    assert worker._accepting
+    worker.tmp.close()
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "65"])
