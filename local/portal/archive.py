@@ -55,6 +55,15 @@ EXACT = (
 )
 
 
+RULES = [
+    Rule(f"{PREFIX}/frames/", methods=["GET"], endpoint="frames"),
+    Rule(f"{PREFIX}/frames/<int:frame_id>/", methods=["GET"], endpoint="frame"),
+    Rule(f"{PREFIX}/frames/<int:frame_id>/headers/", methods=["GET"], endpoint="headers"),
+    Rule(f"{STORAGE}/<int:frame_id>/<name>", methods=["GET"], endpoint="file"),
+]
+"""The addresses; each endpoint is a method of `Archive` that takes the request and the parts of its address."""
+
+
 class Archive:
     """Answers what clients ask of the archive.
 
@@ -71,15 +80,6 @@ class Archive:
         self._token = token
         self.largest_page = LARGEST_PAGE
         self.estimates_counts = False
-
-    def rules(self) -> list[Rule]:
-        """Return the addresses; each endpoint is a method that takes the request and the parts of its address."""
-        return [
-            Rule(f"{PREFIX}/frames/", methods=["GET"], endpoint=self.frames),
-            Rule(f"{PREFIX}/frames/<int:frame_id>/", methods=["GET"], endpoint=self.frame),
-            Rule(f"{PREFIX}/frames/<int:frame_id>/headers/", methods=["GET"], endpoint=self.headers),
-            Rule(f"{STORAGE}/<int:frame_id>/<name>", methods=["GET"], endpoint=self.file),
-        ]
 
     def frames(self, request: Request) -> Response:
         """`GET /frames/`: newest first, as far as they are to be seen."""

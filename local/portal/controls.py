@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 PREFIX = "/stand-in/"
 
 
+RULES = [
+    Rule(f"{PREFIX}faults/", methods=["GET"], endpoint="list_faults"),
+    Rule(f"{PREFIX}faults/", methods=["POST"], endpoint="add_fault"),
+    Rule(f"{PREFIX}faults/", methods=["DELETE"], endpoint="clear_faults"),
+    Rule(f"{PREFIX}archive/", methods=["POST"], endpoint="set_archive"),
+    Rule(f"{PREFIX}requests/<int:request_id>/<action>/", methods=["POST"], endpoint="act"),
+]
+"""The addresses; each endpoint is a method of `Controls` that takes the request and the parts of its address."""
+
+
 class Controls:
     """Answers what is asked of the stand-in itself.
 
@@ -35,16 +45,6 @@ class Controls:
             "add_attempt": self._add_attempt,
             "add_frame": self._add_frame,
         }
-
-    def rules(self) -> list[Rule]:
-        """Return the addresses; each endpoint is a method that takes the request and the parts of its address."""
-        return [
-            Rule(f"{PREFIX}faults/", methods=["GET"], endpoint=self.list_faults),
-            Rule(f"{PREFIX}faults/", methods=["POST"], endpoint=self.add_fault),
-            Rule(f"{PREFIX}faults/", methods=["DELETE"], endpoint=self.clear_faults),
-            Rule(f"{PREFIX}archive/", methods=["POST"], endpoint=self.set_archive),
-            Rule(f"{PREFIX}requests/<int:request_id>/<action>/", methods=["POST"], endpoint=self.act),
-        ]
 
     def list_faults(self, request: Request) -> Response:
         """`GET /stand-in/faults/`: what is still to come."""

@@ -18,6 +18,24 @@ NO_CHOICE = "Select a valid choice. {} is not one of the available choices."
 Matches = Callable[[Json], bool]
 
 
+RULES = [
+    Rule("/api/instruments/", methods=["GET"], endpoint="instruments"),
+    Rule("/api/proposals/", methods=["GET"], endpoint="proposals"),
+    Rule("/api/profile/", methods=["GET"], endpoint="profile"),
+    Rule("/api/api-token-auth/", methods=["POST"], endpoint="token"),
+    Rule("/api/telescope_states/", methods=["GET"], endpoint="telescope_states"),
+    Rule("/api/requestgroups/", methods=["GET"], endpoint="groups"),
+    Rule("/api/requestgroups/", methods=["POST"], endpoint="submit"),
+    Rule("/api/requestgroups/validate/", methods=["POST"], endpoint="validate"),
+    Rule("/api/requestgroups/<group_id>/", methods=["GET"], endpoint="group"),
+    Rule("/api/requestgroups/<group_id>/cancel/", methods=["POST"], endpoint="cancel"),
+    Rule("/api/requests/", methods=["GET"], endpoint="requests"),
+    Rule("/api/requests/<request_id>/", methods=["GET"], endpoint="request"),
+    Rule("/api/requests/<request_id>/observations/", methods=["GET"], endpoint="attempts"),
+]
+"""The addresses; each endpoint is a method of `Portal` that takes the request and the parts of its address."""
+
+
 class Portal:
     """Answers what clients ask of the portal.
 
@@ -33,24 +51,6 @@ class Portal:
         self._observatory = observatory
         self._records = observatory.records
         self._token = token
-
-    def rules(self) -> list[Rule]:
-        """Return the addresses; each endpoint is a method that takes the request and the parts of its address."""
-        return [
-            Rule("/api/instruments/", methods=["GET"], endpoint=self.instruments),
-            Rule("/api/proposals/", methods=["GET"], endpoint=self.proposals),
-            Rule("/api/profile/", methods=["GET"], endpoint=self.profile),
-            Rule("/api/api-token-auth/", methods=["POST"], endpoint=self.token),
-            Rule("/api/telescope_states/", methods=["GET"], endpoint=self.telescope_states),
-            Rule("/api/requestgroups/", methods=["GET"], endpoint=self.groups),
-            Rule("/api/requestgroups/", methods=["POST"], endpoint=self.submit),
-            Rule("/api/requestgroups/validate/", methods=["POST"], endpoint=self.validate),
-            Rule("/api/requestgroups/<group_id>/", methods=["GET"], endpoint=self.group),
-            Rule("/api/requestgroups/<group_id>/cancel/", methods=["POST"], endpoint=self.cancel),
-            Rule("/api/requests/", methods=["GET"], endpoint=self.requests),
-            Rule("/api/requests/<request_id>/", methods=["GET"], endpoint=self.request),
-            Rule("/api/requests/<request_id>/observations/", methods=["GET"], endpoint=self.attempts),
-        ]
 
     def instruments(self, request: Request) -> Response:
         """`GET /api/instruments/`: open to all but who sends a wrong token."""

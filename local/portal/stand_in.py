@@ -5,16 +5,17 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from werkzeug import Request, Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import Map
+from werkzeug.routing import EndpointPrefix, Map
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local.portal import controls
-from local.portal.archive import PREFIX, Archive
+from local.portal import archive, controls, portal
+from local.portal.archive import Archive
 from local.portal.controls import Controls
 from local.portal.faults import Fault, Faults, fail_after, fail_before
 from local.portal.observatory import Observatory, Pace
@@ -75,8 +76,11 @@ class StandIn:
         self._ahead = timedelta()
         self.observatory = Observatory(Store(folder), self.now, pace, size_px)
         self.archive = Archive(self.observatory, self.token)
-        rules = [*Portal(self.observatory, self.token).rules(), *self.archive.rules(), *Controls(self).rules()]
-        self._map = Map(rules)
+        self._parts = {
+            "portal": Portal(self.observatory, self.token),
+            "archive": self.archive,
+            "controls": Controls(self),
+        }
         self._server: Any = None
 
     def start(self, fd: int | None = None) -> None:
@@ -99,7 +103,7 @@ class StandIn:
     @property
     def archive_url(self) -> str:
         """Address of the archive."""
-        return self.portal_url + PREFIX
+        return self.portal_url + archive.PREFIX
 
     def now(self) -> datetime:
         """Return the time at the portal."""
@@ -189,16 +193,17 @@ class StandIn:
                 self._answer(request)
 
     def _answer(self, request: Request) -> Response:
-        adapter = self._map.bind_to_environ(request.environ)
+        adapter = _addresses().bind_to_environ(request.environ)
         # As Django does it: whatever the method is, and whether or not the address knows it.
         if not request.path.endswith("/") and adapter.allowed_methods(f"{request.path}/"):
             query = request.query_string.decode("latin-1")
             return Response(status=301, headers={"Location": f"{request.path}/" + (f"?{query}" if query else "")})
         try:
             endpoint, arguments = adapter.match()
+            part, _, name = endpoint.partition(".")
             with self._changing():
                 self.observatory.advance()
-                answer: Response = endpoint(request, **arguments)
+                answer: Response = getattr(self._parts[part], name)(request, **arguments)
             return answer
         except RefusedError as error:
             return reply(error.content, error.status)
@@ -210,6 +215,13 @@ class StandIn:
 
     def _changing(self) -> "_Change":
         return _Change(self.observatory)
+
+
+@cache
+def _addresses() -> Map:
+    """Return all addresses: made once, as it takes long, for all the stand-ins of a process."""
+    parts = {"portal": portal.RULES, "archive": archive.RULES, "controls": controls.RULES}
+    return Map([EndpointPrefix(f"{part}.", rules) for part, rules in parts.items()])
 
 
 class _Change:
