@@ -88,7 +88,9 @@ class StandIn:
         self._server = make_server(HOST, 0, self, threaded=True, request_handler=_Handler, fd=fd)
         if fd is not None:
             self._server.server_activate()
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="portal", daemon=True).start()
+        # How often it looks whether it was stopped: tests do that all the time, a process of its own never.
+        poll_s = 0.005 if fd is None else 1.0
+        threading.Thread(target=self._server.serve_forever, args=(poll_s,), name="portal", daemon=True).start()
 
     def stop(self) -> None:
         """Answer no more."""
