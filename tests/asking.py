@@ -26,9 +26,9 @@ FIRST_NAME = "my-template-2026-01-10-030405"
 """What the first observation is called, at the time where the clock of the tests stands."""
 
 
-def prepare(api: Api, **fields: Any) -> int:
+def prepare(api: Api, name: str = "HAT-P-32", **fields: Any) -> int:
     """Keep a target with a template, and return the target's id."""
-    target = api.target("HAT-P-32", ra=31.04275, dec=46.68785)
+    target = api.target(name, ra=31.04275, dec=46.68785)
     answer = api.post(
         "/api/observationtemplates/",
         {"name": TEMPLATE, "target": target, "facility": "LCO", "fields": {**FIELDS, **fields}},
@@ -105,6 +105,13 @@ def groups_of(portal: StandIn) -> list[str]:
 def kept(aws: Aws, kind: str) -> list[str]:
     """Return the sort keys of the records whose keys begin so."""
     return [item["sk"]["S"] for item in aws.items() if item["pk"]["S"].startswith(f"{kind}#")]
+
+
+def unsettled(aws: Aws) -> list[str]:
+    """Return the names of the submissions that are open."""
+    return [
+        item["sk"]["S"] for item in aws.items() if item.get("list_pk", {}).get("S", "").startswith("OPENSUBMISSIONS#")
+    ]
 
 
 def fail_to_submit(portal: StandIn, kind: str, times: int = 1) -> None:

@@ -6,7 +6,7 @@ from chalicelib.handlers import paging
 from chalicelib.handlers.http import Request, Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.targets import page_of
-from chalicelib.services import observing as service
+from chalicelib.services import cancelling as service
 from chalicelib.storage import observations
 
 blueprint = Blueprint(__name__)

@@ -60,6 +60,11 @@ class ObserveInput(BaseModel):
         """Return the validated input as the API answers it; `overrides` only where they were given."""
         return self.model_dump(exclude_unset=True)
 
+    def name(self, default: str) -> Any:
+        """Return the name that the overrides give; null or blank is none, as in every other field of a form."""
+        name = self.overrides.get("name")
+        return default if name is None or (isinstance(name, str) and not name.strip()) else name
+
     def digest(self) -> str:
         """Return what tells this input from every other: equal ones have the same."""
         text = json.dumps(self.echo(), sort_keys=True, separators=(",", ":"))

@@ -62,12 +62,9 @@ GIVEN_UP_AFTER = timedelta(minutes=15)
 NAMES_IN_ORDER = 20
 """Numbers that are tried behind a name in use, before one that nobody would guess."""
 
-CANCEL_TRIES = 3
-"""Times that a cancelled observation is looked at, where another wrote down meanwhile how it stood before."""
-
 UNSETTLED = (
     "It is not known yet whether the facility has taken this observation. "
-    "Send the same request again after a while: it will not be doubled."
+    "Send the same request again after the time that Retry-After tells: it will not be doubled."
 )
 
 
@@ -100,40 +97,25 @@ def observe(given: ObserveInput, user: str) -> int:
         if template is None:
             wanted = f"target '{target.name}' and facility '{given.facility}'"
             raise NotFoundError(f"Template '{given.template_name}' not found for {wanted}")
-        form = {**template.fields, "name": f"{given.template_name}-{asked:%Y-%m-%d-%H%M%S}", **given.overrides}
+        default = f"{given.template_name}-{asked:%Y-%m-%d-%H%M%S}"
+        form = {**template.fields, **given.overrides, "name": given.name(default)}
         draft = _draft(given, user, facility.check_form(form, target), asked)
         earlier = _earlier(draft)
         if isinstance(earlier, int):
             return earlier
         submission = earlier or _begin(draft, facility.max_name_length)
         submitted = _submitted(submission, facility, target)
-        # An answer after API Gateway has given up reaches nobody: the caller will ask again.
-        is_late = clock.now().timestamp() > draft.worked_until
-        return _settle(submission, submitted, facility, is_kept=is_late)
-
-
-def cancel_observation(observation_pk: int) -> Observation:
-    """Cancel an observation at its facility, and return it as it stands then; cancelled already is done.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such observation, here or there.
-    ConflictError
-        If its state forbids it.
-    UpstreamError, UnavailableError
-        If the facility does not answer, or not with sense.
-    """
-    observation = observations.get(observation_pk)
-    facility = find_facility(observation.facility)
-    with time_budget(PORTAL_S):
-        facility.cancel(Submitted(observation.observation_id, observation.group_id))
-        for _ in range(CANCEL_TRIES):
-            state = facility.state(observation.observation_id)
-            observation = observations.set_state(observation, state, clock.now())
-            if observation.status == state.status:
-                break
-    return observation
+        try:
+            # An answer after API Gateway has given up reaches nobody: the caller will ask again.
+            is_told = clock.now().timestamp() <= draft.worked_until
+            return _settle(submission, submitted, facility, is_told=is_told)
+        except NotFoundError:
+            raise
+        except Exception as error:
+            logger.exception("observation is not recorded", extra=_about(submission))
+            if not _let_go(submission, 0.0):
+                return _settled_already(submission, is_told=True)
+            raise UnavailableError(UNSETTLED, math.ceil(BUSY_S)) from error
 
 
 def settle_submissions(seconds_left: Callable[[], float]) -> int:
@@ -154,7 +136,7 @@ def settle_submissions(seconds_left: Callable[[], float]) -> int:
         now = clock.now()
         if seen.facility in silent or seen.held_until > now.timestamp():
             continue
-        about = {"observation_name": seen.name, "facility": seen.facility}
+        about = _about(seen)
         try:
             settled += _settle_later(seen, now)
         except (UnavailableError, UpstreamError) as error:
@@ -185,7 +167,7 @@ def _draft(given: ObserveInput, user: str, parameters: dict[str, Any], asked: da
 
 
 def _earlier(draft: Submission) -> Submission | int | None:
-    """Return what the same input asked for before, in vain: the observation that came of it, or a submission to go on with.
+    """Return what the same input asked for before, in vain: a submission to go on with, or the observation that came of it.
 
     A submission on which its first request has just begun to work is not this one's: who asks twice at once wants two. One
     that takes long may have died, or been given up by its caller, who asks again.
@@ -197,21 +179,34 @@ def _earlier(draft: Submission) -> Submission | int | None:
     """
     now = clock.now().timestamp()
     wait_s = 0.0
+    settled: Submission | None = None
     for seen in submissions.of_input(draft.digest, now):
         is_worked_on = seen.worked_until > now
         if seen.observation_id is not None:
-            if submissions.answer(seen):
-                return seen.observation_id
+            settled = settled or seen
         elif seen.held_until <= now:
             taken = submissions.take_over(seen, draft)
             if taken is not None:
                 return taken
             wait_s = max(wait_s, BUSY_S)
-        elif seen.is_lost or now - clock.from_text(seen.sent).timestamp() > TOGETHER_S:
+        elif seen.is_lost or _age_s(seen) > TOGETHER_S:
             wait_s = max(wait_s, BUSY_S if is_worked_on else seen.held_until - now)
     if wait_s:
         raise UnavailableError(UNSETTLED, math.ceil(wait_s))
-    return None
+    if settled is None:
+        return None
+    submissions.tell(settled, now)
+    return settled.observation_id
+
+
+def _age_s(submission: Submission) -> float:
+    """Return the seconds since the last of those began who may have sent a submission."""
+    return (clock.now() - clock.from_text(submission.sent)).total_seconds()
+
+
+def _about(submission: Submission) -> dict[str, str]:
+    """Return what the log says about a submission."""
+    return {"observation_name": submission.name, "facility": submission.facility}
 
 
 def _begin(draft: Submission, max_length: int) -> Submission:
@@ -239,17 +234,30 @@ def _submitted(submission: Submission, facility: Facility, target: Target) -> Su
     try:
         return _sent_or_found(submission, facility, target)
     except _UnsettledError as error:
-        now = clock.now().timestamp()
+        logger.warning("submission is unsettled", extra={**_about(submission), "reason": str(error.__cause__)})
         # What was refused did not arrive; of anything else that is known only after a while.
-        wait_s = ARRIVAL_S if isinstance(error.answer, UnavailableError) else 0.0
-        submissions.let_go(submission, now, now + wait_s)
-        about = {"observation_name": submission.name, "facility": submission.facility}
-        logger.warning("submission is unsettled", extra={**about, "reason": str(error.__cause__)})
-        metrics.add_metric("UnsettledSubmissions", MetricUnit.Count, 1)
+        _let_go(submission, ARRIVAL_S if isinstance(error.answer, UnavailableError) else 0.0)
         raise error.answer from None
     except SiderealError:
         submissions.drop(submission)
         raise
+
+
+def _let_go(submission: Submission, wait_s: float) -> bool:
+    """Leave a submission that the facility may have to whoever comes so much later; False if it is not ours any more.
+
+    Raises
+    ------
+    UnavailableError
+        If that cannot be written down either: then it is ours until its time is over.
+    """
+    metrics.add_metric("UnsettledSubmissions", MetricUnit.Count, 1)
+    now = clock.now().timestamp()
+    try:
+        return submissions.let_go(submission, now, now + wait_s)
+    except Exception as error:
+        logger.exception("submission cannot be let go", extra=_about(submission))
+        raise UnavailableError(UNSETTLED, math.ceil(WORK_S + ARRIVAL_S)) from error
 
 
 def _sent_or_found(submission: Submission, facility: Facility, target: Target) -> Submitted:
@@ -300,13 +308,13 @@ def _find(submission: Submission, facility: Facility) -> Submitted | None:
     return facility.find(submission.name, clock.from_text(submission.created) - SKEW)
 
 
-def _settle(submission: Submission, submitted: Submitted, facility: Facility, *, is_kept: bool) -> int:
+def _settle(submission: Submission, submitted: Submitted, facility: Facility, *, is_told: bool) -> int:
     """Make the observation that a submission has become, with its alert, and return its id.
 
     Parameters
     ----------
-    is_kept : bool
-        Whether the caller has not been told: the same input, sent again, is then answered with it.
+    is_told : bool
+        Whether the caller hears of it now. If not, the same input, sent again, is answered with it.
 
     Raises
     ------
@@ -325,25 +333,29 @@ def _settle(submission: Submission, submitted: Submitted, facility: Facility, *,
         modified=clock.to_text(now),
         user=submission.user,
     )
-    end = submissions.settling(submission, observation.id, now.timestamp(), is_kept=is_kept)
+    # Of one that was lost, or that takes long, somebody may have been told that asking again does not double it.
+    is_promised = submission.is_lost or _age_s(submission) > TOGETHER_S
+    kept_s = (submissions.TOLD_KEPT_S if is_promised else 0) if is_told else submissions.SETTLED_KEPT_S
+    end = submissions.settling(submission, observation.id, now.timestamp(), kept_s)
     try:
         observations.create(observation, [alerts.opening(observation, submission.email), *end])
     except NotFoundError:
         _take_back(submission, submitted, facility)
         raise
     except ConditionFailedError:
-        return _settled_by_another(submission, is_told=not is_kept)
+        return _settled_already(submission, is_told=is_told)
     metrics.add_metric("Observations", MetricUnit.Count, 1)
     return observation.id
 
 
-def _settled_by_another(submission: Submission, *, is_told: bool) -> int:
-    kept = submissions.find(submission)
-    if kept is None or kept.observation_id is None:
+def _settled_already(submission: Submission, *, is_told: bool) -> int:
+    """Return what a submission became that is not ours any more: another settled it, or we did and heard no answer."""
+    observation_pk = submissions.became(submission)
+    if observation_pk is None:
         raise UnavailableError(UNSETTLED, math.ceil(BUSY_S))
     if is_told:
-        submissions.answer(kept)
-    return kept.observation_id
+        submissions.tell(submission, clock.now().timestamp())
+    return observation_pk
 
 
 def _take_back(submission: Submission, submitted: Submitted, facility: Facility) -> None:
@@ -354,10 +366,10 @@ def _take_back(submission: Submission, submitted: Submitted, facility: Facility)
     except SiderealError as error:
         now = clock.now().timestamp()
         submissions.let_go(submission, now, now)
-        about = {"observation_name": submission.name, "facility": submission.facility}
-        logger.warning("observation of a deleted target is not cancelled", extra={**about, "reason": str(error)})
+        extra = {**_about(submission), "reason": str(error)}
+        logger.warning("observation of a deleted target is not cancelled", extra=extra)
     else:
-        submissions.drop(submission)
+        submissions.end(submission, clock.now().timestamp())
 
 
 def _settle_later(seen: Submission, now: datetime) -> bool:
@@ -371,7 +383,7 @@ def _settle_later(seen: Submission, now: datetime) -> bool:
         with time_budget(SETTLING_S / 2):
             found = _find(mine, facility)
             if found is not None:
-                _settle(mine, found, facility, is_kept=True)
+                _settle(mine, found, facility, is_told=False)
                 return True
     except NotFoundError:
         return False  # its target is gone, and it with it

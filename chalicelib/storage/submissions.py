@@ -5,6 +5,7 @@ holder; every write has the condition that the holder is still the same.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +26,11 @@ NAME_KEPT_S = 86_400
 """Seconds for which a name stays taken after its submission is settled: whoever looks for a name that is used again must not
 find the earlier one, although the facility's clock may be another."""
 
-SETTLED_KEPT_S = 3600
-"""Seconds for which a settled submission waits for its caller to ask again."""
+TOLD_KEPT_S = 60
+"""Seconds for which a settled submission answers its caller again, after the first time."""
+
+SETTLED_KEPT_S = 3600 + TOLD_KEPT_S
+"""Seconds for which a settled submission waits for its caller to ask again: an hour, with room behind it for all answers."""
 
 _IS_MINE = "#holder = :holder AND attribute_not_exists(#done)"
 _MINE = {"#holder": "holder", "#done": "observation_id"}
@@ -46,17 +50,22 @@ def begin(submission: Submission, now: float) -> None:
     NameTakenError
         If the name is in use.
     """
-    guard = requests.put(
-        _table(),
-        _name_key(submission),
-        {"digest": submission.digest},
-        "attribute_not_exists(pk) OR #expires < :now",
-        names={"#expires": "expires_at"},
-        values={":now": int(now)},
-    )
-    record = requests.put(_table(), _key(submission), _record(submission), "attribute_not_exists(pk)")
+    writes = [
+        requests.put(
+            _table(),
+            key,
+            item,
+            "attribute_not_exists(pk) OR #expires < :now",
+            names={"#expires": "expires_at"},
+            values={":now": int(now)},
+        )
+        for key, item in (
+            (_name_key(submission), {"digest": submission.digest}),
+            (_key(submission), _record(submission)),
+        )
+    ]
     try:
-        requests.transact([targets.exists(submission.target_id), guard, record])
+        requests.transact([targets.exists(submission.target_id), *writes])
     except ConditionFailedError as error:
         if error.failed[0]:
             raise NotFoundError("Target not found.") from None
@@ -64,15 +73,21 @@ def begin(submission: Submission, now: float) -> None:
 
 
 def of_input(digest: str, now: float) -> list[Submission]:
-    """Return the submissions that the same input asked for and that are open, or settled and not answered. One Query."""
-    items = requests.query(_table(), f"SUBMISSION#{digest}")
-    return [_from_record(item) for item in items if item.get("expires_at", now) >= now]
+    """Return the submissions that the same input asked for and that are open, or settled and kept. One Query.
+
+    Of the settled ones those come first of which no caller was told, then those that were told of last.
+    """
+    items = [
+        item for item in requests.query(_table(), f"SUBMISSION#{digest}") if item.get("expires_at", now) >= int(now)
+    ]
+    return [_from_record(item) for item in sorted(items, key=lambda item: -item.get("expires_at", 0))]
 
 
-def find(submission: Submission) -> Submission | None:
-    """Return a submission as it is kept now, or None. One GetItem."""
-    item = requests.get(_table(), _key(submission))
-    return None if item is None else _from_record(item)
+def became(submission: Submission) -> int | None:
+    """Return the observation that a submission has become, or None; known for a day. One GetItem."""
+    guard = requests.get(_table(), _name_key(submission)) or {}
+    is_its_own = guard.get("digest") == submission.digest
+    return guard.get("observation_id") if is_its_own else None
 
 
 def open_submissions() -> Iterator[Submission]:
@@ -143,52 +158,70 @@ def let_go(submission: Submission, now: float, held_until: float) -> bool:
     return True
 
 
-def settling(submission: Submission, observation_id: int, now: float, *, is_kept: bool) -> list[Write]:
+def settling(submission: Submission, observation_id: int, now: float, kept_s: int) -> list[Write]:
     """Describe that a submission has become an observation, for the transaction that creates that.
 
     Parameters
     ----------
-    is_kept : bool
-        Whether its caller was not told, and may ask again: then it stays for a while.
+    kept_s : int
+        Seconds for which it stays, to answer a caller who asks again.
     """
     values = {":holder": submission.holder}
-    if is_kept:
+    if kept_s:
         record = requests.update(
             _table(),
             _key(submission),
             "SET #done = :id, #expires = :expires REMOVE #lpk, #lsk",
             _IS_MINE,
             names=_MINE | {"#expires": "expires_at", "#lpk": "list_pk", "#lsk": "list_sk"},
-            values=values | {":id": observation_id, ":expires": int(now) + SETTLED_KEPT_S},
+            values=values | {":id": observation_id, ":expires": int(now) + kept_s},
         )
     else:
         record = requests.delete(_table(), _key(submission), _IS_MINE, names=_MINE, values=values)
-    kept = {"digest": submission.digest, "expires_at": int(now) + NAME_KEPT_S}
-    return [record, requests.put(_table(), _name_key(submission), kept)]
+    return [record, _keep_name(submission, now, observation_id=observation_id)]
 
 
-def answer(submission: Submission) -> bool:
-    """Take a settled submission away for the one caller who is told of it; False if another was. One DeleteItem."""
-    write = requests.delete(_table(), _key(submission), "attribute_exists(#done)", names={"#done": "observation_id"})
-    try:
+def tell(submission: Submission, now: float) -> None:
+    """Note that the caller of a settled submission is told: from the first time on it stays for `TOLD_KEPT_S`.
+
+    One UpdateItem (condition: it would stay for longer).
+    """
+    write = requests.update(
+        _table(),
+        _key(submission),
+        "SET #expires = :soon",
+        "attribute_exists(#done) AND #expires > :soon",
+        names={"#done": "observation_id", "#expires": "expires_at"},
+        values={":soon": int(now) + TOLD_KEPT_S},
+    )
+    with suppress(ConditionFailedError):  # another was told before
         requests.run(write)
-    except ConditionFailedError:
-        return False
-    return True
 
 
 def drop(submission: Submission) -> bool:
-    """Remove a submission that the facility does not have, and free its name; False if it is somebody else's.
+    """Remove a submission that the facility does not have, and free its name; False if it is somebody else's."""
+    return _remove(submission, requests.delete(_table(), _name_key(submission)))
 
-    One transaction (condition: the holder is the same).
-    """
+
+def end(submission: Submission, now: float) -> bool:
+    """Remove a submission that the facility has, and that nobody wants; its name stays taken. False as in `drop`."""
+    return _remove(submission, _keep_name(submission, now))
+
+
+def _remove(submission: Submission, guard: Write) -> bool:
+    """Remove a submission, and change its guard. One transaction (condition: the holder is the same)."""
     values = {":holder": submission.holder}
     record = requests.delete(_table(), _key(submission), _IS_MINE, names=_MINE, values=values)
     try:
-        requests.transact([record, requests.delete(_table(), _name_key(submission))])
+        requests.transact([record, guard])
     except ConditionFailedError:
         return False
     return True
+
+
+def _keep_name(submission: Submission, now: float, **more: Any) -> Write:
+    guard = {"digest": submission.digest, "expires_at": int(now) + NAME_KEPT_S, **more}
+    return requests.put(_table(), _name_key(submission), guard)
 
 
 def _key(submission: Submission) -> Key:

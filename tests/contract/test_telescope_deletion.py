@@ -203,7 +203,7 @@ def test_a_submission_that_arrived_is_cancelled_when_its_target_is_gone(
     clock.advance(60)
     assert settle_submissions(lambda: 600.0) == 0
     assert portal.submissions[name][0]["state"] == "CANCELED"
-    assert left_of(aws) == []
+    assert left_of(aws) == [f"OBSERVATIONNAME#LCO#{name} OBSERVATIONNAME"]  # which nobody else may have for a day
 
 
 def test_a_worker_loses_the_alert_of_a_target_that_is_deleted(api: Api, aws: Aws) -> None:

@@ -91,6 +91,12 @@ def test_an_override_may_name_the_observation(api: Api, target: int, portal: Sta
     assert list(portal.submissions) == ["transit  of b"]
 
 
+def test_a_null_or_blank_name_is_none(api: Api, target: int, portal: StandIn) -> None:
+    answers = [observe(api, asked(target, overrides={"name": name})) for name in (None, "", " ")]
+    assert [answer.status for answer in answers] == [201] * 3
+    assert list(portal.submissions) == [FIRST_NAME, f"{FIRST_NAME}_2", f"{FIRST_NAME}_3"]
+
+
 def test_a_name_that_gets_a_number_is_not_longer_than_the_portal_takes(
     api: Api, target: int, portal: StandIn, clock: Clock
 ) -> None:
@@ -311,10 +317,8 @@ ODD: list[dict[str, Any]] = [
     {"start": "garbage"},
     {"start": {"a": 1}},
     {"end": 10**40},
-    {"name": ""},
     {"name": ["x"]},
     {"name": "x" * 5000},
-    {"name": None},
     {"": 1},
     {"rp_exposure_count": 1e300},
     {"rp_exposure_count": True},
@@ -471,6 +475,18 @@ def test_a_completed_observation_cannot_be_cancelled(api: Api, target: int, port
     answer = api.patch("/api/observations/1/cancel/")
     assert answer.status == 409
     assert "Cannot transition from request state COMPLETED to CANCELED" in answer.json["detail"]
+    assert api.get("/api/observations/1/").json["status"] == "COMPLETED"
+
+
+def test_a_refusal_to_cancel_is_told_even_if_the_state_cannot_be_read(
+    api: Api, target: int, portal: StandIn, no_pauses: None
+) -> None:
+    observe(api, asked(target))
+    portal.complete(1)
+    portal.fail("503", "/api/requests/", 10)
+    assert api.patch("/api/observations/1/cancel/").status == 409
+    assert api.get("/api/observations/1/").json["status"] == ""
+    portal.faults.clear()
 
 
 def test_an_observation_that_is_cancelled_while_the_portal_is_down_stays_as_it_was(

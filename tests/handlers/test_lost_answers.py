@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from urllib3 import PoolManager
 
+from chalicelib.errors import UnavailableError
 from chalicelib.models.observations import ObservationState
 from chalicelib.services import observing as service
-from chalicelib.storage import circuits, clients, observations
+from chalicelib.storage import circuits, clients, observations, submissions
 from local.portal.stand_in import StandIn
-from tests.asking import FIRST_NAME, Killer, asked, fail_to_submit, groups_of, kept, prepare, submit_again
+from tests.asking import FIRST_NAME, Killer, asked, fail_to_submit, groups_of, kept, prepare, submit_again, unsettled
 from tests.conftest import Answer, Api, Aws, Clock, forget
 from tests.facilities.scripted import INSTRUMENTS, ScriptedServer, Told
 
@@ -52,7 +53,7 @@ def check_one_of_each(api: Api, aws: Aws, portal: StandIn, target: int) -> None:
         (str(group["requests"][0]["id"]), FIRST_NAME)
     ]
     assert sorted(kept(aws, "OBSERVATION")) == ["ALERT", "OBSERVATION"]
-    assert kept(aws, "SUBMISSION") == []
+    assert unsettled(aws) == []
 
 
 def check_wait(answer: Answer, seconds: int) -> None:
@@ -179,10 +180,10 @@ def test_each_of_several_equal_requests_that_are_lost_is_gone_on_with_once(
     answers = [api.post("/api/observe/", body, token=None).status for _ in range(3)]
     assert answers == [201] * 3
     assert sorted(groups_of(portal)) == [FIRST_NAME, f"{FIRST_NAME}_2", f"{FIRST_NAME}_3"]
-    assert kept(aws, "SUBMISSION") == []
+    assert unsettled(aws) == []
 
 
-def test_of_two_who_go_on_with_a_lost_submission_at_once_one_does(
+def test_of_several_who_go_on_with_a_lost_submission_at_once_one_does_and_the_others_wait(
     api: Api, aws: Aws, target: int, portal: StandIn, clock: Clock, at_once: Callable[..., list[Answer]]
 ) -> None:
     fail_to_submit(portal, "502")
@@ -190,12 +191,96 @@ def test_of_two_who_go_on_with_a_lost_submission_at_once_one_does(
     api.post("/api/observe/", body, token=None)
     clock.advance(30)
     answers = at_once(lambda _: api.post("/api/observe/", body, token=None), range(4))
-    statuses = sorted(answer.status for answer in answers)
-    # Who comes when it is settled already asks for an observation of their own, as everybody who is not told to wait.
-    assert statuses.count(201) == len(groups_of(portal))
-    assert statuses.count(201) + statuses.count(503) == 4
-    assert portal.submissions[FIRST_NAME][1:] == []
-    assert kept(aws, "SUBMISSION") == []
+    assert {answer.status for answer in answers} <= {201, 503}
+    clock.advance(5)
+    answers += [api.post("/api/observe/", body, token=None)]
+    assert {answer.headers["location"] for answer in answers if answer.status == 201} == {"/api/observations/1/"}
+    check_one_of_each(api, aws, portal, target)
+
+
+def test_what_became_of_a_lost_submission_is_told_for_a_minute(
+    portal: StandIn, clock: Clock, ask: Callable[..., Answer]
+) -> None:
+    fail_to_submit(portal, "502")
+    ask()
+    clock.advance(30)
+    told = [ask()]
+    for _ in range(3):
+        clock.advance(20)
+        told.append(ask())
+    clock.advance(1)
+    told.append(ask())
+    assert [answer.headers["location"] for answer in told] == ["/api/observations/1/"] * 4 + ["/api/observations/2/"]
+    assert len(groups_of(portal)) == 2
+
+
+TROUBLE = [UnavailableError("Too many changes of the same record at once; try again."), RuntimeError("throttled")]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_an_observation_that_cannot_be_recorded_is_found_when_it_is_asked_for_again(
+    api: Api,
+    aws: Aws,
+    target: int,
+    portal: StandIn,
+    clock: Clock,
+    ask: Callable[..., Answer],
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
+) -> None:
+    fail_once(monkeypatch, observations, "create", trouble)
+    check_wait(ask(), 5)
+    clock.advance(5)
+    assert [ask().headers["location"], ask().headers["location"]] == ["/api/observations/2/"] * 2
+    assert sent(portal) == 1
+    check_one_of_each(api, aws, portal, target)
+
+
+def test_where_nothing_at_all_can_be_recorded_asking_again_has_to_wait_longer(
+    api: Api,
+    aws: Aws,
+    target: int,
+    portal: StandIn,
+    clock: Clock,
+    ask: Callable[..., Answer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail_once(monkeypatch, observations, "create", TROUBLE[0])
+    fail_once(monkeypatch, submissions, "let_go", TROUBLE[1])
+    check_wait(ask(), 58)
+    clock.advance(11)
+    check_wait(ask(), 5)
+    clock.advance(47)
+    assert ask().status == 201
+    assert sent(portal) == 1
+    check_one_of_each(api, aws, portal, target)
+
+
+def test_an_observation_that_was_recorded_although_no_answer_came_is_told(
+    api: Api, aws: Aws, target: int, portal: StandIn, ask: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = observations.create
+
+    def create_and_break_off(*args: Any) -> None:
+        create(*args)
+        raise TimeoutError
+
+    monkeypatch.setattr(observations, "create", create_and_break_off)
+    answer = ask()
+    assert (answer.status, answer.headers["location"]) == (201, "/api/observations/1/")
+    check_one_of_each(api, aws, portal, target)
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, trouble: Exception) -> None:
+    """Let a function go wrong the first time that it is called."""
+    function, waiting = getattr(where, name), [trouble]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if waiting:
+            raise waiting.pop()
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(where, name, call)
 
 
 def test_a_request_that_comes_again_while_the_first_takes_long_waits_for_it(
@@ -216,6 +301,8 @@ def test_a_request_that_comes_again_while_the_first_takes_long_waits_for_it(
     at_settling(aws, monkeypatch, come_again)
     assert ask().status == 201
     check_wait(impatient[0], 5)
+    clock.advance(5)
+    assert ask().headers["location"] == "/api/observations/1/"
     check_one_of_each(api, aws, portal, target)
 
 
@@ -314,8 +401,21 @@ def test_an_observation_whose_target_is_deleted_meanwhile_is_cancelled(
     answer = ask()
     assert (answer.status, answer.json) == (404, {"detail": "Target not found."})
     assert [group["state"] for group in portal.submissions[FIRST_NAME]] == ["CANCELED"]
-    for kind in ("SUBMISSION", "OBSERVATIONNAME", "OBSERVATION"):
-        assert kept(aws, kind) == []
+    assert kept(aws, "SUBMISSION") + kept(aws, "OBSERVATION") == []
+
+
+def test_a_name_under_which_an_observation_was_taken_back_stays_taken(
+    api: Api, aws: Aws, target: int, portal: StandIn, ask: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_settling(aws, monkeypatch, lambda: mark_going(aws, target))
+    assert ask(overrides={"name": "X"}).status == 404
+    other = prepare(api, "M 13")
+    fail_to_submit(portal, "lose")
+    assert api.post("/api/observe/", asked(other, overrides={"name": "X"}), token=None).status == 201
+    assert [group["state"] for group in portal.submissions["X"]] == ["CANCELED"]
+    (group,) = portal.submissions["X_2"]
+    (listed,) = api.get(f"/api/observations/?target={other}").json["results"]
+    assert listed["observation_id"] == str(group["requests"][0]["id"])
 
 
 def test_an_observation_whose_target_is_deleted_while_the_portal_is_down_is_cancelled_later(
@@ -332,8 +432,7 @@ def test_an_observation_whose_target_is_deleted_while_the_portal_is_down_is_canc
     clock.advance(1)
     assert service.settle_submissions(lambda: 600.0) == 0
     assert [group["state"] for group in portal.submissions[FIRST_NAME]] == ["CANCELED"]
-    for kind in ("SUBMISSION", "OBSERVATIONNAME", "OBSERVATION"):
-        assert kept(aws, kind) == []
+    assert kept(aws, "SUBMISSION") + kept(aws, "OBSERVATION") == []
 
 
 def test_a_request_that_is_overtaken_by_the_schedule_answers_with_the_same_observation(
@@ -404,7 +503,7 @@ def deaths(
             yield step, email
             assert len(groups_of(portal)) == groups + 1, step
             assert len(kept(aws, "OBSERVATION")) == 2 * len(groups_of(portal)), step
-        assert kept(aws, "SUBMISSION") == []
+        assert unsettled(aws) == []
 
     return run
 
