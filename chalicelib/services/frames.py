@@ -72,12 +72,15 @@ def fetch_new_frames(alert: Alert, watch: Watch, facility: Facility, claim: Aler
     ClaimLostError
         If the claim no longer stands.
     """
-    found = islice(facility.frames(watch.observation.observation_id), MAX_FRAMES)
+    found = list(islice(facility.frames(watch.observation.observation_id), MAX_FRAMES + 1))
     # archives list the newest first; names of one telescope are in the order of exposure
-    listed = {frame.id: frame for frame in sorted(found, key=lambda frame: frame.name)}
+    listed = {frame.id: frame for frame in sorted(found[:MAX_FRAMES], key=lambda frame: frame.name)}
     claim.go_on()
     new = [frame for frame in listed.values() if frame.id not in watch.frames and frame.url is not None]
-    new = new[: max(0, MAX_FRAMES - len(watch.frames))]
+    room = max(0, MAX_FRAMES - len(watch.frames))
+    if len(found) > MAX_FRAMES or len(new) > room:
+        logger.warning("frames are left out: the observation has too many", extra={"kept_at_most": MAX_FRAMES})
+    new = new[:room]
     now = clock.to_text(clock.now())
     waiting = [each for each in watch.frames.values() if each.is_outstanding and each.due_at <= now]
     if not new and not waiting:
@@ -113,7 +116,12 @@ def _file_name(name: str) -> str:
 
 
 class _Fetcher:
-    """Fetches frames of one alert, one after the other."""
+    """Fetches frames of one alert, one after the other.
+
+    A try is noted before it begins, so that a frame at which runs die does not keep the others from their turn. Nobody
+    fetches a frame that has had all its tries: only then its file may be deleted, for a worker whose claim was taken over
+    meanwhile must not delete what another one has kept.
+    """
 
     def __init__(
         self, alert: Alert, target: Target, facility: Facility, claim: AlertClaim, counts: FetchCounts
@@ -129,15 +137,18 @@ class _Fetcher:
         trouble: UnavailableError | UpstreamError | None = None
         for record in wanted:
             self._claim.go_on()
-            frame = listed.get(record.id)
+            if record.tries >= MAX_TRIES:
+                self._end(record, FrameState.GIVEN_UP, "a run died at its last try")
+                continue
+            tried = replace(record, tries=record.tries + 1)
+            self._change(tried, tries=tried.tries, due_at=clock.to_text(_pause_end(clock.now(), tried.tries)))
             try:
-                if frame is None:
-                    raise FrameUnavailableError("the archive does not list it any more")
-                self._fetch_one(record, frame)
+                self._fetch_one(tried, listed.get(record.id))
             except FrameUnavailableError as error:
-                self._fail(record, str(error))
+                self._fail(tried, str(error))
             except (UnavailableError, UpstreamError) as error:
-                self._change(record, due_at=clock.to_text(clock.now() + FIRST_PAUSE))  # the others come first next time
+                due_at = clock.to_text(clock.now() + FIRST_PAUSE)  # the others come first next time
+                self._change(record, tries=record.tries, due_at=due_at)
                 if trouble is not None:
                     raise  # twice in a row: it is the archive, not the frame
                 trouble = error
@@ -146,7 +157,9 @@ class _Fetcher:
         if trouble is not None:
             raise trouble
 
-    def _fetch_one(self, record: FrameRecord, frame: Frame) -> None:
+    def _fetch_one(self, record: FrameRecord, frame: Frame | None) -> None:
+        if frame is None:
+            raise FrameUnavailableError("the archive does not list it any more")
         if not record.name:
             raise FrameUnavailableError("its name cannot be that of a file")
         if frame.url is None:
@@ -158,6 +171,8 @@ class _Fetcher:
         except OutOfTimeError:
             if time_left_s - self._claim.time_left_s() > FAIR_SHARE_S:
                 self._fail(record, "it could not be fetched in time")
+            else:
+                self._change(record, tries=record.tries - 1, due_at="")
             raise
         self._keep(record, replace(product, size=size, created=clock.to_text(clock.now())))
 
@@ -182,13 +197,13 @@ class _Fetcher:
         try:
             frames.keep(self._alert.id, self._claim.token, record, product, now, is_input=is_input)
         except InvalidInputError as error:
-            artefacts.delete([product.key])  # no record will ever name it
             fault = error.fields[0]
             if fault.loc == ("target",):
+                artefacts.delete([product.key])  # no record will ever name it
                 raise TargetGoneError from None
             if fault.type == data_products.UPLOAD_PENDING:
                 raise FrameUnavailableError("a file of this name is being uploaded") from None
-            self._change(record, state=FrameState.THERE.value)
+            self._end(record, FrameState.THERE, "the target has a file of this name")
             logger.info("a frame was there already", extra={"frame_id": record.id, "product_id": product.id})
             return
         self._counts.fetched += 1
@@ -197,16 +212,19 @@ class _Fetcher:
     def _fail(self, record: FrameRecord, reason: str) -> None:
         """Note that fetching a frame failed; after some tries it is given up."""
         self._counts.failed += 1
-        tries = record.tries + 1
-        is_over = tries >= MAX_TRIES or not record.name
-        extra = {"frame_id": record.id, "tries": tries, "reason": reason, "given_up": is_over}
+        is_over = record.tries >= MAX_TRIES or not record.name
+        extra = {"frame_id": record.id, "tries": record.tries, "reason": reason, "given_up": is_over}
         logger.warning("a frame could not be fetched", extra=extra)
-        values: dict[str, str | int] = {"tries": tries, "reason": reason[:200]}
         if is_over:
-            artefacts.delete([self._product(record).key])  # an earlier try may have come as far
-            self._change(record, state=FrameState.GIVEN_UP.value, **values)
+            self._end(record, FrameState.GIVEN_UP, reason)
         else:
-            self._change(record, due_at=clock.to_text(_pause_end(clock.now(), tries)), **values)
+            self._change(record, reason=reason[:200])
+
+    def _end(self, record: FrameRecord, state: FrameState, reason: str) -> None:
+        """Take a frame out of those that are to be fetched, with the file that a try may have left; can be repeated."""
+        self._change(record, tries=MAX_TRIES, due_at="", reason=reason[:200])  # from now on nobody fetches it
+        artefacts.delete([self._product(record).key])
+        self._change(record, state=state.value)
 
     def _change(self, record: FrameRecord, **values: str | int) -> None:
         frames.change(self._alert.id, self._claim.token, record, **values)

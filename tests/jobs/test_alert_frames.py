@@ -5,9 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib import clock
+from chalicelib.facilities.base import Frame, FrameUnavailableError
+from chalicelib.models.data_products import DataProduct
 from chalicelib.services import frames as service
 from chalicelib.services.alerts import process_alerts
-from tests.jobs.sky import FITS, Sky
+from tests.jobs.sky import FITS, Crash, Sky
 
 A, B, C = "a-e91.fits.fz", "b-e91.fits.fz", "c-e91.fits.fz"
 
@@ -110,10 +113,11 @@ def test_a_frame_whose_name_is_reserved_for_an_upload_is_kept_when_that_never_co
     observation = sky.observe()
     sky.finish(observation, A)
     sky.look()
-    assert sky.orphans() == []
+    assert sky.names() == []
     sky.look(61)
     sky.look(30)
     assert sky.names() == [A]
+    assert sky.orphans() == []
 
 
 def test_a_data_product_that_somebody_deletes_is_not_fetched_again(sky: Sky) -> None:
@@ -162,8 +166,8 @@ def test_a_run_whose_time_ends_within_a_frame_stops_in_order_and_the_next_goes_o
 
     sky.clock.advance(300)
     assert process_alerts(time_left_s)["errors"] == 0
-    assert len(sky.names()) == 1
-    assert records(sky)[A]["tries"] == records(sky)[B]["tries"] == "0"
+    assert sky.names() == [A]
+    assert (records(sky)[A]["tries"], records(sky)[B]["tries"]) == ("1", "0")
     assert "claim" not in sky.item(observation)
     sky.look()
     assert sky.names() == [A, B]
@@ -202,10 +206,50 @@ def test_a_worker_says_that_it_is_alive_while_it_fetches(sky: Sky, monkeypatch: 
     assert sky.names() == [A]
 
 
-def test_more_frames_than_are_kept_of_an_observation_are_left_out(sky: Sky, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_at_which_a_run_dies_costs_a_try_and_lets_the_others_go_first(sky: Sky) -> None:
+    observation = sky.observe()
+    sky.put(observation, A)
+    sky.clock.advance(300)
+    crash = Crash(6, is_fatal=True)  # where the frame's file is begun
+    with crash.running():
+        process_alerts()
+    assert crash.struck == "CreateMultipartUpload"
+    assert records(sky)[A]["tries"] == "1"
+    assert records(sky)[A]["due_at"] > clock.to_text(clock.now())
+    assert sky.look()["frames_fetched"] == 1
+
+
+def test_a_worker_whose_claim_was_taken_over_deletes_no_frame_that_another_has_kept(
+    sky: Sky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observation = sky.observe()
+    sky.put(observation, A)
+    sky.portal.fail("corrupt", "/storage/", times=4)
+    for _ in range(4):
+        sky.look(6 * 60)
+    copy = service._Fetcher._copy
+
+    def sleep(fetcher: service._Fetcher, frame: Frame, product: DataProduct) -> int:
+        monkeypatch.setattr(service._Fetcher, "_copy", copy)
+        for _ in range(2):  # others are at work meanwhile
+            sky.look(24 * 60)
+        raise FrameUnavailableError("it broke off")
+
+    monkeypatch.setattr(service._Fetcher, "_copy", sleep)
+    sky.look(24 * 60)
+    assert records(sky)[A]["state"] in ("kept", "given up")
+    assert len(sky.products()) == len(sky.aws.keys("products/"))
+    assert sky.orphans() == []
+
+
+def test_more_frames_than_are_kept_of_an_observation_are_left_out_and_that_is_said_once_in_a_look(
+    sky: Sky, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "sidereal")
     monkeypatch.setattr(service, "MAX_FRAMES", 2)
     observation = sky.observe()
     sky.put(observation, A, B, C)
     sky.look()
     sky.look()
     assert len(sky.products()) == 2
+    assert [record.message for record in caplog.records] == ["frames are left out: the observation has too many"] * 2
