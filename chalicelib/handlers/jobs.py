@@ -31,6 +31,7 @@ _ALERT_METRICS = {
     "frames_fetched": "FramesFetched",
     "frames_failed": "FrameErrors",
     "timelapses_started": "TimelapsesStarted",
+    "timelapses_failed": "TimelapseErrors",
     "mails_sent": "MailsSent",
     "mails_failed": "MailErrors",
     "facility_failures": "FacilityErrors",

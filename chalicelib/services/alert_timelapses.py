@@ -13,22 +13,27 @@ from chalicelib.observability import logger
 from chalicelib.pipelines.left_out import MIN_FRAMES
 from chalicelib.services.alert_claims import AlertClaim, TargetGoneError
 from chalicelib.services.frames import is_timelapse_input
-from chalicelib.services.processes import NOT_SUBMITTED, delete_product, retry_process, submit_process
+from chalicelib.services.processes import NOT_SUBMITTED, UNEXPECTED, delete_product, retry_process, submit_process
 from chalicelib.settings import get_settings
 from chalicelib.states import ProcessStatus
 from chalicelib.storage import alert_timelapses, alerts, data_products, processes
-from chalicelib.storage.alert_timelapses import PointerMovedError
+from chalicelib.storage.alert_timelapses import Pointer, PointerMovedError
 
 PIPELINE = "Timelapse"
 USER = "observation alert"
 """Who starts such a process, as its record says."""
+
+MAX_REPEATS = 2
+"""Of a timelapse that failed by nobody's act and, for all that is known, not by its data."""
 
 
 class Progress(Enum):
     """How far the timelapse of an alert is."""
 
     IDLE = auto()
-    """There is nothing to be shown, or all of it is shown, or it cannot be."""
+    """There is nothing to be shown, or all of it is shown."""
+    FAILED = auto()
+    """It failed, and is not repeated unless somebody does that, or there are further frames."""
     WAITING = auto()
     """Frames wait to be shown."""
     RUNNING = auto()
@@ -61,22 +66,26 @@ def advance(alert: Alert, claim: AlertClaim, *, may_start: bool) -> Step:
     UnavailableError
         If the queue does not take the process.
     """
+    has_failed = False
     if alert.process_id is not None and alert.process_id != alert.settled_id:
         process = _find(alert.process_id)
         if process is not None and not process.is_ended:
             return Step(alert, Progress.RUNNING)
         if process is not None and process.status == ProcessStatus.CREATED:
             alert = _settle(alert, process, claim)
-    if not alert.has_new_data:
-        return Step(alert)
-    if not may_start:
+        elif process is not None:
+            has_failed = True
+    if alert.has_new_data and not may_start:
         return Step(alert, Progress.WAITING)
-    return _attach(alert, claim)
+    return _attach(alert, claim) if alert.has_new_data or has_failed else Step(alert)
 
 
 def is_worth_while(alert: Alert, frames: list[FrameRecord], expected: int) -> bool:
-    """Say whether the frames that are there should be shown: all that were asked for, or none came for long."""
-    if sum(frame.is_there for frame in frames) >= expected:
+    """Say whether the frames that are there should be shown: all that were asked for, or none came for long.
+
+    What comes when a timelapse was started already is late, or a repetition; nobody knows how much more there is.
+    """
+    if not alert.covered and sum(frame.is_there for frame in frames) >= expected:
         return True
     if alert.last_frame_at is None:
         return False
@@ -100,25 +109,28 @@ def _settle(alert: Alert, process: Process, claim: AlertClaim) -> Alert:
 def _attach(alert: Alert, claim: AlertClaim) -> Step:
     """Find or start the process that shows the frames of an alert."""
     seen = alert_timelapses.find(alert.target_id)
-    process = None if seen is None else _find(seen)
-    if process is not None and alert.product_ids <= set(process.product_ids):
-        return _attached(alert, process, claim)
+    process = None if seen is None else _find(seen.process_id)
+    repeats = 0
+    if seen is not None and process is not None and _shows(process, alert):
+        if process.failure_message != UNEXPECTED or seen.repeats >= MAX_REPEATS:
+            return _attached(alert, process, claim)
+        repeats = seen.repeats + 1
     if process is not None and not process.is_ended:
         return Step(alert, Progress.RUNNING)  # without these frames; the next one will have them
     inputs = _inputs(alert)
     if len(inputs) < MIN_FRAMES:
         logger.info("too few frames for a timelapse", extra={"target_id": alert.target_id, "frames": len(inputs)})
         return Step(alert)
-    process_id = seen
-    if process_id is None or process is not None:
-        process_id = processes.next_id()
+    pointer = seen
+    if pointer is None or process is not None:
+        pointer = Pointer(processes.next_id(), repeats)
         try:
             with TargetGoneError.instead():
-                alert_timelapses.reserve(alert.target_id, seen, process_id, alerts.holds_claim(alert.id, claim.token))
+                alert_timelapses.reserve(alert.target_id, seen, pointer, alerts.holds_claim(alert.id, claim.token))
         except PointerMovedError:
             return Step(alert, Progress.WAITING)
     shown = [product.id for product in inputs[-MAX_INPUTS:]]
-    process = _start(alert, process_id, shown, len(inputs))
+    process = _start(alert, pointer.process_id, shown, len(inputs))
     if not alert.product_ids & set(shown) <= set(process.product_ids):
         return Step(alert, Progress.WAITING)  # another alert was faster, and had other frames
     step = _attached(alert, process, claim)
@@ -126,12 +138,22 @@ def _attach(alert: Alert, claim: AlertClaim) -> Step:
     return step
 
 
+def _shows(process: Process, alert: Alert) -> bool:
+    """Say whether a process is asked for all frames of an alert, or for as many as it takes."""
+    is_own = process.id == alert.process_id and not alert.has_new_data
+    return is_own or alert.product_ids <= set(process.product_ids)
+
+
 def _attached(alert: Alert, process: Process, claim: AlertClaim) -> Step:
+    has_failed = process.status == ProcessStatus.FAILED
     if process.failure_message == NOT_SUBMITTED:
+        has_failed = False
         with suppress(ConflictError):  # another alert was faster
             retry_process(process.id, USER)
-    values = {"process_id": process.id, "covered": len(alert.product_ids)}
-    return Step(alerts.change(alert.id, claim.token, values), Progress.RUNNING)
+    if process.id != alert.process_id or alert.has_new_data:
+        values = {"process_id": process.id, "covered": len(alert.product_ids)}
+        alert = alerts.change(alert.id, claim.token, values)
+    return Step(alert, Progress.FAILED if has_failed else Progress.RUNNING)
 
 
 def _inputs(alert: Alert) -> list[DataProduct]:

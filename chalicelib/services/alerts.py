@@ -40,6 +40,9 @@ FORGOTTEN_AFTER = timedelta(days=28)
 GIVEN_UP_AFTER = timedelta(days=14)
 """Beyond the time for which an ended observation is watched: what is still outstanding then is given up."""
 
+NO_TIMELAPSE = "the timelapse failed"
+"""Why an alert is closed whose last timelapse failed, and was not repeated by anybody while it was watched."""
+
 _LOG_KEYS = ("observation_id", "target_id")
 
 
@@ -53,6 +56,7 @@ class AlertCounts:
     frames_fetched: int = 0
     frames_failed: int = 0
     timelapses_started: int = 0
+    timelapses_failed: int = 0
     mails_sent: int = 0
     mails_failed: int = 0
     facility_failures: int = 0
@@ -121,6 +125,7 @@ class _Work:
         self._counts = counts
         self._failures_before = alert.failures
         self._is_unknown = False
+        self._has_timelapse_failed = False
         self._values: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -153,6 +158,9 @@ class _Work:
         """Take the alert out of the open ones."""
         alerts.close(self._alert.id, self._claim.token, clock.now(), reason, self._values)
         self._counts.closed += 1
+        if reason == NO_TIMELAPSE:
+            self._counts.timelapses_failed += 1
+            logger.warning("an alert ends without its timelapse", extra={"process_id": self._alert.process_id})
         logger.info("alert closed", extra={"reason": reason})
 
     def _is_look_due(self, watch: Watch) -> bool:
@@ -210,13 +218,15 @@ class _Work:
         may_start = alert_timelapses.is_worth_while(self._alert, known, expected)
         step = alert_timelapses.advance(self._alert, self._claim, may_start=may_start)
         self._counts.timelapses_started += step.started
+        self._has_timelapse_failed = step.progress is Progress.FAILED
         self._take(step.alert)
         is_mail_due = False
         if self._alert.settled_id is not None and self._alert.ended_at is not None:
             if step.progress is not Progress.RUNNING:
                 self._take(self._postman.send_due(self._alert, self._claim))
             is_mail_due = self._alert.mailed_id != self._alert.settled_id
-        return is_mail_due or step.progress is not Progress.IDLE or any(frame.is_outstanding for frame in known)
+        is_film_due = step.progress in (Progress.WAITING, Progress.RUNNING)
+        return is_mail_due or is_film_due or any(frame.is_outstanding for frame in known)
 
     def _reason_to_close(self, observation: Observation, is_outstanding: bool) -> str | None:
         now = clock.now()
@@ -225,7 +235,7 @@ class _Work:
         if self._alert.ended_at is None:
             return None
         if not is_outstanding and self._has_last_look():
-            return "done"
+            return NO_TIMELAPSE if self._has_timelapse_failed else "done"
         watched_until = clock.from_text(self._alert.ended_at) + _watch_time()
         return "given up" if now > watched_until + GIVEN_UP_AFTER else None
 

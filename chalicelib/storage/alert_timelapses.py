@@ -3,7 +3,7 @@
 That sort key lies before all ranges of the target's partition that others read.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from chalicelib.errors import ClaimLostError, NotFoundError
 from chalicelib.settings import get_settings
@@ -11,6 +11,14 @@ from chalicelib.storage import requests, targets
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
 _PROCESS = {"#process": "process_id"}
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which process makes, or has made, the newest timelapse for alerts; `repeats` says how often it was tried before."""
+
+    process_id: int
+    repeats: int = 0
 
 
 class PointerMovedError(Exception):
@@ -31,18 +39,18 @@ def key(target_id: int) -> Key:
     return {"pk": f"TARGET#{target_id}", "sk": "ALERTTIMELAPSE"}
 
 
-def find(target_id: int) -> int | None:
-    """Return the id of the process that makes, or has made, the newest timelapse for alerts. One GetItem."""
+def find(target_id: int) -> Pointer | None:
+    """Return what the pointer says. One GetItem."""
     item = requests.get(_table(), key(target_id))
-    return int(item["process_id"]) if item else None
+    return Pointer(item["process_id"], item.get("repeats", 0)) if item else None
 
 
-def reserve(target_id: int, seen: int | None, process_id: int, claim: Write) -> None:
+def reserve(target_id: int, seen: Pointer | None, new: Pointer, claim: Write) -> None:
     """Let the next timelapse be that of a process which is yet to be made. One transaction.
 
     Parameters
     ----------
-    seen : int or None
+    seen : Pointer or None
         What `find` returned.
     claim : Write
         The condition that the worker still holds its alert.
@@ -57,16 +65,10 @@ def reserve(target_id: int, seen: int | None, process_id: int, claim: Write) -> 
         If somebody else was faster.
     """
     if seen is None:
-        put = requests.put(_table(), key(target_id), {"process_id": process_id}, "attribute_not_exists(pk)")
+        put = requests.put(_table(), key(target_id), asdict(new), "attribute_not_exists(pk)")
     else:
-        put = requests.put(
-            _table(),
-            key(target_id),
-            {"process_id": process_id},
-            "#process = :seen",
-            names=_PROCESS,
-            values={":seen": seen},
-        )
+        values = {":seen": seen.process_id}
+        put = requests.put(_table(), key(target_id), asdict(new), "#process = :seen", names=_PROCESS, values=values)
     try:
         requests.transact([claim, targets.exists(target_id), put])
     except ConditionFailedError as error:

@@ -112,11 +112,15 @@ class Sky:
             self.aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return len(messages)
 
-    def settle(self, rounds: int = 2) -> None:
+    def settle(self, rounds: int = 2, minutes: float = 5) -> None:
         """Let functions and queue do what there is to be done."""
         for _ in range(rounds):
-            self.look()
+            self.look(minutes)
             self.make_timelapses()
+
+    def settle_late(self) -> None:
+        """Let them fetch frames that are late, wait for more, and do the rest."""
+        self.settle(rounds=3, minutes=16)
 
     @property
     def mails(self) -> list[Any]:

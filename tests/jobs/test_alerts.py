@@ -4,6 +4,7 @@ import pytest
 
 from chalicelib.services import alert_timelapses
 from chalicelib.services.alerts import process_alerts
+from chalicelib.services.processes import give_up_process
 from chalicelib.storage import alerts, clients, observations
 from tests.jobs.sky import QuickTimelapse, Sky
 
@@ -74,9 +75,11 @@ def test_late_frames_make_a_second_timelapse_that_replaces_the_first_and_is_mail
     (first,) = sky.timelapses()
     sky.put(observation, "c-e91.fits.fz")
     sky.settle()
+    sky.put(observation, "d-e91.fits.fz")
+    sky.settle_late()
     (second,) = sky.timelapses()
     assert second["name"] != first["name"]
-    assert second["frames"] == 3
+    assert second["frames"] == 4  # those that come one after the other are shown together
     assert len(sky.mails) == 2
     assert second["url"] in sky.mails[1].body
     assert sky.orphans() == []
@@ -87,10 +90,9 @@ def test_older_timelapses_stay_until_the_new_one_is_there(sky: Sky) -> None:
     sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
     sky.settle()
     sky.put(observation, "c-e91.fits.fz")
-    sky.look()
     QuickTimelapse.fails = True
-    sky.make_timelapses()
-    sky.settle()
+    sky.settle_late()
+    assert len(sky.api.get(f"/api/async/status/{sky.target}/").json["processes"]) == 2
     assert len(sky.timelapses()) == 1
     assert len(sky.mails) == 1
 
@@ -104,7 +106,7 @@ def test_a_failed_timelapse_sends_no_mail_and_is_tried_with_further_frames_only(
     sky.settle()
     assert (sky.mails, sky.timelapses()) == ([], [])
     sky.put(observation, "c-e91.fits.fz")
-    sky.settle()
+    sky.settle_late()
     assert len(sky.mails) == 1
     assert [each["frames"] for each in sky.timelapses()] == [3]
 
@@ -117,6 +119,50 @@ def test_a_failed_timelapse_that_somebody_retries_is_mailed(sky: Sky) -> None:
     assert sky.api.post("/api/pipeline/1/retry/").status == 202
     sky.settle()
     assert len(sky.mails) == 1
+
+
+def give_up(sky: Sky, process_id: int) -> None:
+    """Let the message of a process become a dead letter."""
+    sky.aws.messages("sidereal-timelapse")
+    give_up_process(process_id)
+
+
+def test_a_timelapse_whose_workers_died_is_begun_anew_twice_at_most(sky: Sky) -> None:
+    observation = sky.observe()
+    sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
+    started = []
+    for number in range(1, 5):
+        started.append(sky.look()["timelapses_started"])
+        if number < 4:
+            give_up(sky, number)
+    assert started == [1, 1, 1, 0]
+    counts = sky.look(49 * HOURS)
+    assert (counts["closed"], counts["timelapses_failed"]) == (1, 1)
+    assert sky.item(observation)["close_reason"] == "the timelapse failed"
+
+
+def test_a_timelapse_that_is_begun_anew_is_mailed(sky: Sky) -> None:
+    sky.finish(sky.observe(), "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.look()
+    give_up(sky, 1)
+    sky.settle()
+    sky.look()
+    assert len(sky.mails) == 1
+
+
+def test_a_timelapse_that_a_person_cancels_is_not_begun_anew_and_the_alert_waits_for_its_retry(sky: Sky) -> None:
+    observation = sky.observe()
+    sky.finish(observation, "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.look()
+    sky.aws.messages("sidereal-timelapse")
+    assert sky.api.post("/api/pipeline/1/cancel/").status == 200
+    sky.settle()
+    assert (sky.timelapses(), sky.mails) == ([], [])
+    assert sky.is_open(observation)
+    assert sky.api.post("/api/pipeline/1/retry/").status == 202
+    sky.make_timelapses()
+    assert sky.look(49 * HOURS)["mails_sent"] == 1
+    assert sky.item(observation)["close_reason"] == "done"
 
 
 def test_a_process_that_the_queue_does_not_take_is_tried_again(sky: Sky) -> None:
@@ -143,6 +189,8 @@ def test_frames_that_are_all_there_are_shown_at_once_fewer_when_none_came_for_a_
     assert sky.make_timelapses() == 1
     sky.put(observation, "c-e91.fits.fz")
     sky.look()
+    assert sky.make_timelapses() == 0  # more may come as late as that
+    sky.look(15)
     assert sky.make_timelapses() == 1
 
 
@@ -171,7 +219,7 @@ def test_completed_may_be_taken_back_and_is_mailed_again_for_new_frames_only(sky
     sky.settle()
     assert len(sky.mails) == 1
     sky.finish(observation, "c-e91.fits.fz", "d-e91.fits.fz")
-    sky.settle()
+    sky.settle_late()
     assert len(sky.mails) == 2
     sky.look(47 * HOURS)
     assert sky.is_open(observation)
@@ -212,7 +260,7 @@ def test_frames_that_come_on_the_last_day_are_shown_and_mailed_before_the_alert_
     sky.put(observation, "c-e91.fits.fz")
     sky.look(49 * HOURS)
     assert sky.is_open(observation)
-    sky.settle()
+    sky.settle_late()
     assert len(sky.mails) == 2
     assert not sky.is_open(observation)
 
