@@ -98,12 +98,13 @@ def _unmark(before: Alert, claim: AlertClaim) -> Alert:
 
 
 def _timelapse_of(alert: Alert, timelapses: list[Timelapse]) -> Timelapse | None:
-    """Return the timelapse that the alert's process has made, or the newest, where that has taken its place."""
+    """Return the timelapse that the alert's process has made, or a younger one that has taken its place."""
     try:
-        names = processes.get(alert.settled_id or 0).output_ids
+        process = processes.get(alert.settled_id or 0)
     except NotFoundError:
-        names = {}
-    return next((each for each in timelapses if each.name in names), timelapses[0] if timelapses else None)
+        return None
+    younger = [each for each in timelapses if each.created > (process.terminal_timestamp or "")]
+    return next((each for each in timelapses if each.name in process.output_ids), younger[0] if younger else None)
 
 
 def _letter(alert: Alert, target: Target, timelapse: Timelapse) -> Mail:

@@ -107,8 +107,11 @@ def _write(mail: Mail, folder: Path) -> None:
         content = bytes(message)
     except (ValueError, IndexError):  # an address that no header can hold
         raise MailRefusedError("no mail can be made of it") from None
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{mail.name}.eml"
     unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise MailDelayedError(f"MAIL_FOLDER cannot be written ({type(error).__name__})") from None

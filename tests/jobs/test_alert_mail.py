@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from chalicelib.settings import get_settings
 from chalicelib.storage import clients, mail
-from tests.jobs.sky import SENDER, Sky
+from tests.jobs.sky import FITS, SENDER, Sky
 
 
 def ready(sky: Sky, *emails: str, name: str = "M 13") -> list[int]:
@@ -172,6 +173,13 @@ def test_no_address_adds_a_header(monkeypatch: pytest.MonkeyPatch, email: str) -
         mail.send(mail.Mail("a", email, "Subject", "text"))
 
 
+def test_a_folder_that_cannot_be_written_lets_mails_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL_FOLDER", "mail")
+    Path("mail").write_text("a file is in the way")
+    with pytest.raises(mail.MailDelayedError):
+        mail.send(mail.Mail("a", "someone@example.org", "Subject", "text"))
+
+
 def test_where_the_alerts_own_timelapse_was_replaced_the_mail_leads_to_the_newest(sky: Sky) -> None:
     observation = sky.observe()
     sky.put(observation, "a-e91.fits.fz", "b-e91.fits.fz")
@@ -195,4 +203,19 @@ def test_without_a_timelapse_there_is_no_mail(sky: Sky) -> None:
     assert sky.timelapses(target) == []
     sky.look()
     sky.look()
+    assert sky.mails == []
+
+
+def test_no_mail_tells_of_a_timelapse_that_is_older_than_the_alerts_own(sky: Sky) -> None:
+    frames = [sky.api.upload(sky.target, f"{letter}-e91.fits", FITS).json["id"] for letter in "xy"]
+    sky.api.post("/api/pipeline/", {"target": sky.target, "pipeline": "Timelapse", "products": frames})
+    sky.make_timelapses()
+    sky.finish(sky.observe(), "a-e91.fits.fz", "b-e91.fits.fz")
+    sky.look()
+    sky.make_timelapses()
+    newest = sky.api.get(f"/api/dataproducts/?target={sky.target}").json["results"][-1]
+    assert newest["data_product_type"] == "timelapse"
+    sky.api.delete(f"/api/dataproducts/{newest['id']}/")
+    sky.look()
+    assert len(sky.timelapses()) == 1
     assert sky.mails == []
