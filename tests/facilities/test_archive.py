@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from chalicelib.errors import UpstreamError
+from chalicelib.errors import UnavailableError, UpstreamError
+from chalicelib.facilities import lco_archive
 from chalicelib.facilities.base import Frame, FrameUnavailableError
 from chalicelib.facilities.lco import LcoFacility
 from tests.facilities.scripted import ScriptedServer, Told
@@ -129,6 +130,30 @@ def test_a_file_is_fetched_in_pieces_and_without_the_token(lco: LcoFacility, ser
     server.on("GET", "/bucket/f", Told(200, CONTENT))
     assert fetch(lco, linked(server)) == CONTENT
     assert "Authorization" not in server.asked[-1].headers
+
+
+def test_a_file_that_drips_is_handed_on_as_it_comes_and_given_up_when_it_is_too_slow(
+    lco: LcoFacility, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lco_archive, "PIECE_S", 0.0)
+    monkeypatch.setattr(lco_archive, "GRACE_S", 0.2)
+    server.on("GET", "/bucket/f", Told(200, CONTENT, drip_s=0.01))
+    got = []
+    with lco.open_frame(linked(server)) as pieces, pytest.raises(FrameUnavailableError, match="too slowly"):
+        got.extend(pieces)
+    assert 1 < len(b"".join(got)) < 100
+
+
+def test_a_list_whose_pages_take_too_long_together_is_given_up(
+    lco: LcoFacility, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lco_archive, "LISTING_S", 0.3)
+    pages = [page(next=f"{server.address}/frames/?cursor={number}") for number in range(9)]
+    for told in pages:
+        told.wait_s = 0.08
+    server.on("GET", "/frames/", *pages, page())
+    with pytest.raises(UnavailableError):
+        frames(lco)
 
 
 def test_a_store_may_lead_on_to_another_place(lco: LcoFacility, server: ScriptedServer) -> None:
