@@ -1,5 +1,6 @@
 """The sky over a test of alerts: a telescope that answers over HTTP, observations with alerts, e-mail, crashes."""
 
+import copy
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from chalicelib.models.observations import Observation
 from chalicelib.pipelines.base import AsyncError, DataProduct, Output, PipelineOutput, PipelineProcess
 from chalicelib.services.runs import run_process
 from chalicelib.settings import get_settings
-from chalicelib.storage import alerts, artefacts, clients, lists, observations, requests, schema, targets
+from chalicelib.storage import alerts, clients, lists, observations, requests, targets
 from local.portal.stand_in import StandIn
 from tests.conftest import Api, Aws, Clock
 
@@ -125,10 +126,15 @@ class Sky:
     @property
     def mails(self) -> list[Any]:
         """What SES has sent."""
+        return list(self._sent)
+
+    @property
+    def _sent(self) -> list[Any]:
         from moto.core import DEFAULT_ACCOUNT_ID
         from moto.ses.models import ses_backends
 
-        return list(ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages)
+        sent: list[Any] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
+        return sent
 
     @property
     def recipients(self) -> list[str]:
@@ -161,22 +167,35 @@ class Sky:
         """Say whether an alert is still open."""
         return "list_pk" in self.item(observation)
 
-    def orphans(self) -> list[str]:
+    def orphans(self, items: list[dict[str, Any]] | None = None) -> list[str]:
         """Return the files of the bucket that no data product names.
 
         Parts of a file that nobody completes any more are not seen here; a rule of the bucket removes them after a day.
         """
-        named = {item["key"]["S"] for item in self.aws.items() if item["sk"]["S"] == "DATAPRODUCT"}
-        return sorted({*self.aws.keys("products/"), *self.aws.keys("processes/")} - named)
+        named = {item["key"]["S"] for item in items or self.aws.items() if item["sk"]["S"] == "DATAPRODUCT"}
+        return sorted({*self.aws.keys("pro")} - named)  # products/ and processes/
 
-    def start_afresh(self) -> None:
-        """Forget all records: moto takes the longer for each request, the more there are."""
-        name = get_settings().telescope_table
-        self.aws.dynamodb.delete_table(TableName=name)
-        (table,) = [each for each in schema.tables() if each.name == name]
-        self.aws.dynamodb.create_table(**table.creation())
-        artefacts.delete([*self.aws.keys("products/"), *self.aws.keys("processes/")])
+    def remember(self) -> tuple[list[Any], Any]:
+        """Return what records, files and messages there are, and the time."""
+        return [copy.deepcopy(dict(shelf)) for shelf in self._shelves()], self.clock.moment
+
+    def go_back(self, moment: tuple[list[Any], Any]) -> None:
+        """Let everything be as it was then; mails are forgotten."""
+        then, self.clock.moment = moment
+        for shelf, things in zip(self._shelves(), then, strict=True):
+            shelf.update(copy.deepcopy(things))
+        del self._sent[:]
         lists.forget()
+
+    def _shelves(self) -> list[dict[str, Any]]:
+        from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+        from moto.dynamodb.models import dynamodb_backends
+        from moto.s3.models import s3_backends
+        from moto.sqs.models import sqs_backends
+
+        region = "us-east-1"
+        tables, queues = dynamodb_backends[ACCOUNT][region].tables, sqs_backends[ACCOUNT][region].queues
+        return [tables, queues, s3_backends[ACCOUNT]["aws"].buckets]
 
 
 EVENT = {
