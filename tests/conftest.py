@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -315,12 +316,14 @@ class Api:
 
 
 @pytest.fixture
-def api(aws: Aws) -> Iterator[Api]:
+def api(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The app in front of AWS in memory."""
-    from chalice.test import Client
+    from chalice.test import BaseClient, Client
 
     from app import app
 
+    # It puts another `os.environ` in place for each request: of requests in parallel one would stay there for good.
+    monkeypatch.setattr(BaseClient, "_patched_env_vars", lambda *_: nullcontext())
     with Client(app, project_dir=str(PROJECT)) as client:
         yield Api(client)
 
