@@ -26,6 +26,7 @@ from chalicelib.storage import (
     submissions,
     targets,
 )
+from chalicelib.storage.alert_timelapses import Pointer
 from local.portal.stand_in import StandIn
 from tests.conftest import Api, Aws, Clock
 from tests.storage import records
@@ -66,7 +67,7 @@ def belongings(target_id: int) -> list[Observation]:
     template(target_id, "transit")
     template(target_id, "eclipse")
     made = [observation(target_id), observation(target_id)]
-    alert_timelapses.reserve(target_id, None, 5, alerts.holds_claim(made[0].id, CLAIM))
+    alert_timelapses.reserve(target_id, None, Pointer(5), alerts.holds_claim(made[0].id, CLAIM))
     records.process(target_id)
     records.product(target_id)
     return made
@@ -152,7 +153,7 @@ def test_a_deletion_that_breaks_off_anywhere_can_be_repeated(api: Api, aws: Aws,
         number += 1
         target = records.target().id
         template(target, "transit")
-        alert_timelapses.reserve(target, None, 5, alerts.holds_claim(observation(target).id, CLAIM))
+        alert_timelapses.reserve(target, None, Pointer(5), alerts.holds_claim(observation(target).id, CLAIM))
         break_off(number)
         status = api.delete(f"/api/targets/{target}/").status
         break_off(-1)
@@ -189,7 +190,7 @@ def test_nothing_is_added_to_a_target_that_is_going(aws: Aws) -> None:
     with pytest.raises(NotFoundError):
         frames.reserve(kept.id, target, CLAIM, [FrameRecord("9", "9-e91.fits.fz", 9)])
     with pytest.raises(NotFoundError):
-        alert_timelapses.reserve(target, None, 5, alerts.holds_claim(kept.id, CLAIM))
+        alert_timelapses.reserve(target, None, Pointer(5), alerts.holds_claim(kept.id, CLAIM))
     assert left_of(aws) == before
 
 

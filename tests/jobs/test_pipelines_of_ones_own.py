@@ -210,7 +210,7 @@ def test_the_page_tells_the_limits_that_the_code_has() -> None:
     assert f"would do so when {handover.MAX_HANDOVERS} runs have already" in PAGE.replace("\n", " ")
     settings = get_settings()
     assert (settings.job_reserve_s, settings.job_handover_s) == (20, 60)
-    memory = json.loads((PROJECT / ".chalice" / "config.json").read_text())["stages"]["dev"]["lambda_functions"]
+    memory = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_functions"]
     for queue, path in REQUIREMENTS.items():
         (row,) = [line for line in PAGE.splitlines() if line.startswith(f'| `"{queue}"` |')]
         assert f"{memory[f'run_{queue}']['lambda_memory_size']} MB" in row

@@ -13,6 +13,7 @@ from tests.storage import records
 from tests.storage.at_once import at_once
 
 NOW = records.UNIX
+KEPT_S = submissions.SETTLED_KEPT_S
 
 
 @pytest.fixture
@@ -42,7 +43,6 @@ def begun(draft: Submission) -> Submission:
 def test_a_submission_comes_back_as_it_was(begun: Submission) -> None:
     assert submissions.of_input(begun.digest, NOW) == [begun]
     assert list(submissions.open_submissions()) == [begun]
-    assert submissions.find(begun) == begun
 
 
 def test_a_name_is_one_submissions_only(begun: Submission) -> None:
@@ -58,7 +58,7 @@ def test_a_name_is_free_when_the_facility_does_not_have_the_submission(begun: Su
 
 
 def test_a_name_is_free_a_day_after_its_submission_was_settled(begun: Submission) -> None:
-    requests.transact(submissions.settling(begun, 5, NOW, is_kept=False))
+    requests.transact(submissions.settling(begun, 5, NOW, 0))
     with pytest.raises(NameTakenError):
         submissions.begin(begun, NOW + submissions.NAME_KEPT_S - 1)
     submissions.begin(begun, NOW + submissions.NAME_KEPT_S + 1)
@@ -76,7 +76,7 @@ def test_one_of_many_takes_a_submission_over(begun: Submission) -> None:
         one for one in at_once([lambda draft=draft: submissions.take_over(begun, draft) for draft in drafts]) if one
     ]
     assert len(taken) == 1
-    assert submissions.find(begun) == taken[0]
+    assert submissions.of_input(begun.digest, NOW) == taken
     assert (taken[0].is_lost, taken[0].created, taken[0].held_until) == (True, begun.created, NOW + 100)
 
 
@@ -91,28 +91,34 @@ def test_who_has_lost_a_submission_changes_nothing_of_it(begun: Submission, is_s
     assert taken is not None
     mine = begun
     if is_settled:
-        requests.transact(submissions.settling(taken, 4, NOW, is_kept=True))
+        requests.transact(submissions.settling(taken, 4, NOW, KEPT_S))
         mine = taken
-    before = submissions.find(begun)
+    before = submissions.of_input(begun.digest, NOW)
     assert not submissions.let_go(mine, NOW, NOW)
     assert not submissions.drop(mine)
-    for is_kept in (False, True):
+    for kept_s in (0, KEPT_S):
         with pytest.raises(requests.ConditionFailedError):
-            requests.transact(submissions.settling(mine, 5, NOW, is_kept=is_kept))
-    assert submissions.find(begun) == before
+            requests.transact(submissions.settling(mine, 5, NOW, kept_s))
+    assert submissions.of_input(begun.digest, NOW) == before
 
 
-def test_a_settled_submission_is_answered_once_and_is_open_no_more(begun: Submission) -> None:
-    assert not submissions.answer(begun)
-    requests.transact(submissions.settling(begun, 5, NOW, is_kept=True))
+def test_a_settled_submission_is_open_no_more_and_told_of_for_a_while_from_the_first_time_on(begun: Submission) -> None:
+    requests.transact(submissions.settling(begun, 5, NOW, KEPT_S))
     (settled,) = submissions.of_input(begun.digest, NOW)
     assert settled.observation_id == 5
     assert list(submissions.open_submissions()) == []
     assert submissions.take_over(settled, replace(begun, holder="second")) is None
-    assert sorted(at_once([lambda: submissions.answer(settled)] * 5)) == [False] * 4 + [True]
-    assert submissions.of_input(begun.digest, NOW) == []
+    submissions.tell(settled, NOW)
+    submissions.tell(settled, NOW + submissions.TOLD_KEPT_S / 2)
+    assert submissions.of_input(begun.digest, NOW + submissions.TOLD_KEPT_S - 2) != []
+    assert submissions.of_input(begun.digest, NOW + submissions.TOLD_KEPT_S + 2) == []
+
+
+def test_a_submission_that_is_not_settled_cannot_be_told_of(begun: Submission) -> None:
+    submissions.tell(begun, NOW)
+    assert submissions.of_input(begun.digest, NOW + 10**6) == [begun]
 
 
 def test_a_settled_submission_is_forgotten_in_time_even_if_dynamodb_is_late(begun: Submission) -> None:
-    requests.transact(submissions.settling(begun, 5, NOW, is_kept=True))
-    assert submissions.of_input(begun.digest, NOW + submissions.SETTLED_KEPT_S + 2) == []
+    requests.transact(submissions.settling(begun, 5, NOW, KEPT_S))
+    assert submissions.of_input(begun.digest, NOW + KEPT_S + 2) == []
