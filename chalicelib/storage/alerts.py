@@ -14,16 +14,13 @@ from chalicelib.errors import ClaimLostError
 from chalicelib.models.alerts import Alert, alert_from
 from chalicelib.models.observations import Observation
 from chalicelib.settings import get_settings
-from chalicelib.storage import requests
-from chalicelib.storage.clients import dynamodb
-from chalicelib.storage.convert import from_item, number, to_item
+from chalicelib.storage import lists, requests
+from chalicelib.storage.convert import number
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
-from chalicelib.storage.schema import LIST_INDEX
 
 OPEN_SHARDS = 8
 """Partitions of the index over which the open alerts are spread."""
 
-_PAGE = 100
 _HOLDS_CLAIM = "#held = :held AND attribute_exists(#open)"
 _CLAIM_NAMES = {"#held": "claim", "#open": "list_pk"}
 
@@ -171,24 +168,9 @@ def close(observation_id: int, token: str, now: datetime, reason: str, values: M
 
 
 def _open_in(shard: int, end: str) -> Iterator[tuple[str, int]]:
-    start: dict[str, Any] = {}
-    while True:
-        answer = dynamodb().query(
-            TableName=_table(),
-            IndexName=LIST_INDEX,
-            KeyConditionExpression="#lpk = :lpk AND #lsk < :end",
-            ProjectionExpression="#id, #lsk",
-            ExpressionAttributeNames={"#lpk": "list_pk", "#lsk": "list_sk", "#id": "id"},
-            ExpressionAttributeValues=to_item({":lpk": f"OPENALERTS#{shard}", ":end": end}),
-            Limit=_PAGE,
-            **start,
-        )
-        for raw in answer["Items"]:
-            item = from_item(raw)
-            yield item["list_sk"], item["id"]
-        if "LastEvaluatedKey" not in answer:
-            return
-        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+    shown = {"#id": "id", "#place": "list_sk"}
+    cards = lists.read_partition(_table(), f"OPENALERTS#{shard}", before=end, projection=shown)
+    yield from ((card["list_sk"], card["id"]) for card in cards)
 
 
 def _place(observation_id: int, due_at: str) -> str:

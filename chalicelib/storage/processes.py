@@ -13,12 +13,10 @@ from chalicelib.errors import (
 )
 from chalicelib.models.processes import Process, summary
 from chalicelib.settings import get_settings
-from chalicelib.storage import counters, requests, targets
-from chalicelib.storage.clients import dynamodb
-from chalicelib.storage.convert import from_item, number, to_item
+from chalicelib.storage import counters, lists, requests, targets
+from chalicelib.storage.convert import number
 from chalicelib.storage.freeform import pack, unpack
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
-from chalicelib.storage.schema import LIST_INDEX
 
 OPEN_SHARDS = 8
 """Partitions of the index over which the processes that have not ended are spread."""
@@ -181,22 +179,8 @@ def append_note(process: Process, text: str) -> None:
 def open_processes() -> Iterator[tuple[Process, float, float | None]]:
     """Yield every process that has not ended, when it was last sent to a queue, and until when it is claimed."""
     for shard in range(OPEN_SHARDS):
-        start: dict[str, Any] = {}
-        while True:
-            answer = dynamodb().query(
-                TableName=_table(),
-                IndexName=LIST_INDEX,
-                KeyConditionExpression="#pk = :pk",
-                ExpressionAttributeNames={"#pk": "list_pk"},
-                ExpressionAttributeValues=to_item({":pk": f"OPENPROCESSES#{shard}"}),
-                **start,
-            )
-            for raw in answer["Items"]:
-                item = from_item(raw)
-                yield from_record(item), item["enqueued_at"], item.get("claimed_until")
-            if "LastEvaluatedKey" not in answer:
-                break
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        for item in lists.read_partition(_table(), f"OPENPROCESSES#{shard}"):
+            yield from_record(item), item["enqueued_at"], item.get("claimed_until")
 
 
 def mark_sent(process: Process, seen: float, now: float) -> bool:

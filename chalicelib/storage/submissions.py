@@ -12,12 +12,10 @@ from typing import Any
 from chalicelib.errors import NotFoundError
 from chalicelib.models.observing import Submission
 from chalicelib.settings import get_settings
-from chalicelib.storage import requests, targets
-from chalicelib.storage.clients import dynamodb
-from chalicelib.storage.convert import from_item, number, to_item
+from chalicelib.storage import lists, requests, targets
+from chalicelib.storage.convert import number
 from chalicelib.storage.freeform import pack, unpack
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
-from chalicelib.storage.schema import LIST_INDEX
 
 OPEN_SHARDS = 4
 """Partitions of the index over which the open submissions are spread."""
@@ -93,20 +91,7 @@ def became(submission: Submission) -> int | None:
 def open_submissions() -> Iterator[Submission]:
     """Yield every submission that is not settled. One Query, or more, for each partition of the index."""
     for shard in range(OPEN_SHARDS):
-        start: dict[str, Any] = {}
-        while True:
-            answer = dynamodb().query(
-                TableName=_table(),
-                IndexName=LIST_INDEX,
-                KeyConditionExpression="#pk = :pk",
-                ExpressionAttributeNames={"#pk": "list_pk"},
-                ExpressionAttributeValues=to_item({":pk": f"OPENSUBMISSIONS#{shard}"}),
-                **start,
-            )
-            yield from (_from_record(from_item(raw)) for raw in answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                break
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        yield from map(_from_record, lists.read_partition(_table(), f"OPENSUBMISSIONS#{shard}"))
 
 
 def take_over(seen: Submission, mine: Submission) -> Submission | None:
