@@ -1,18 +1,17 @@
 """The hands that move what happens behind the stand-in, over HTTP, from this machine only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from werkzeug import Request, Response
 from werkzeug.routing import Rule
 
-from local.portal.faults import Fault
+from local.portal.archive import Archive
+from local.portal.faults import Fault, Faults
+from local.portal.observatory import Observatory
 from local.portal.replies import RefusedError, read_json, reply
 from local.ports import HOST
-
-if TYPE_CHECKING:
-    from local.portal.stand_in import StandIn
 
 PREFIX = "/stand-in/"
 
@@ -32,16 +31,21 @@ class Controls:
 
     Parameters
     ----------
-    stand_in : StandIn
-        What is moved.
+    faults, archive, observatory : Faults, Archive, Observatory
+        What is looked at, and set.
+    hands : mapping
+        What moves a request, by name: `complete`, `bad_data`, `set_state`, `schedule`, `add_frame`.
     """
 
-    def __init__(self, stand_in: "StandIn") -> None:
-        self._stand_in = stand_in
+    def __init__(
+        self, faults: Faults, archive: Archive, observatory: Observatory, hands: Mapping[str, Callable[..., object]]
+    ) -> None:
+        self._faults = faults
+        self._archive = archive
+        self._observatory = observatory
+        self._hands = hands
         self._actions: dict[str, Callable[..., object]] = {
-            "complete": stand_in.complete,
-            "bad_data": stand_in.bad_data,
-            "set_state": stand_in.set_state,
+            **{name: hands[name] for name in ("complete", "bad_data", "set_state")},
             "add_attempt": self._add_attempt,
             "add_frame": self._add_frame,
         }
@@ -49,18 +53,18 @@ class Controls:
     def list_faults(self, request: Request) -> Response:
         """`GET /stand-in/faults/`: what is still to come."""
         _require_loopback(request)
-        return reply([asdict(fault) for fault in self._stand_in.faults.left()])
+        return reply([asdict(fault) for fault in self._faults.left()])
 
     def add_fault(self, request: Request) -> Response:
         """`POST /stand-in/faults/`: let something go wrong; see `Fault`."""
         _require_loopback(request)
-        _call(lambda **fault: self._stand_in.faults.add(Fault(**fault)), read_json(request))
+        _call(lambda **fault: self._faults.add(Fault(**fault)), read_json(request))
         return reply({}, 201)
 
     def clear_faults(self, request: Request) -> Response:
         """`DELETE /stand-in/faults/`: let nothing go wrong any more."""
         _require_loopback(request)
-        self._stand_in.faults.clear()
+        self._faults.clear()
         return Response(status=204)
 
     def set_archive(self, request: Request) -> Response:
@@ -78,19 +82,19 @@ class Controls:
         return reply({})
 
     def _add_attempt(self, request_id: int, state: str) -> None:
-        self._stand_in.schedule(request_id, state)
+        self._hands["schedule"](request_id, state)
 
     def _add_frame(self, request_id: int, name: str, reduction_level: int = 91) -> None:
         """Add a record without a file: its `url` is null."""
         if not isinstance(name, str) or not isinstance(reduction_level, int):
             raise ValueError("name is a text, reduction_level a number")
-        self._stand_in.observatory.find_request(request_id)
-        self._stand_in.add_frame(request_id, name, reduction_level=reduction_level)
+        self._observatory.find_request(request_id)
+        self._hands["add_frame"](request_id, name, reduction_level=reduction_level)
 
     def _set_archive(self, *, estimates_counts: bool) -> None:
         if not isinstance(estimates_counts, bool):
             raise ValueError("estimates_counts is true or false")
-        self._stand_in.archive.estimates_counts = estimates_counts
+        self._archive.estimates_counts = estimates_counts
 
 
 def _call(function: Callable[..., object], body: Any, *arguments: int) -> None:

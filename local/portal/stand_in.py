@@ -76,10 +76,11 @@ class StandIn:
         self._ahead = timedelta()
         self.observatory = Observatory(Store(folder), self.now, pace, size_px)
         self.archive = Archive(self.observatory, self.token)
+        hands = (self.complete, self.bad_data, self.set_state, self.schedule, self.add_frame)
         self._parts = {
             "portal": Portal(self.observatory, self.token),
             "archive": self.archive,
-            "controls": Controls(self),
+            "controls": Controls(self.faults, self.archive, self.observatory, {hand.__name__: hand for hand in hands}),
         }
         self._server: Any = None
 
