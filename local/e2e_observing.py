@@ -23,6 +23,8 @@ EXPOSURES = 4
 LIMIT = 6
 """As `THROTTLE_OBSERVE` has it by default."""
 
+LATE_QUIET_S = "3"
+
 TEMPLATE = "e2e"
 FIELDS: dict[str, Any] = {
     "proposal": "DEMO-2026-001",
@@ -94,7 +96,9 @@ class Observing:
         self._portal.complete(group["requests"][0]["id"])
 
     def add_late_frame(self) -> None:
-        """Put one more frame into the archive, a copy of one that is there."""
+        """Put one more frame into the archive, a copy of one that is there, and count silence in seconds from now on."""
+        # a film of late frames is made when no more of them come
+        self._deployment.set_variable("ProcessAlerts", "ALERT_QUIET_S", LATE_QUIET_S)
         ((group,),) = self._portal.submissions.values()
         request = group["requests"][0]["id"]
         known = next(each for each in self._portal.frames(request) if each["basename"].endswith("e91"))
