@@ -28,6 +28,7 @@ from chalicelib.storage import (
 )
 from chalicelib.storage.alert_timelapses import Pointer
 from local.portal.stand_in import StandIn
+from tests.asking import FIELDS
 from tests.conftest import Api, Aws, Clock
 from tests.storage import records
 
@@ -76,18 +77,7 @@ def belongings(target_id: int) -> list[Observation]:
 def lost_submission(target: Target, moment: float) -> str:
     """Submit an observation whose answer is lost, and return its name."""
     facility = find_facility("LCO")
-    form = {
-        "name": "transit-2026-01-10-030405",
-        "proposal": "DEMO-2026-001",
-        "ipp_value": 1.05,
-        "start": "2026-01-10T12:00:00Z",
-        "end": "2026-01-17T12:00:00Z",
-        "instrument_type": "0M4-SCICAM-QHY600",
-        "max_airmass": 1.6,
-        "observation_mode": "NORMAL",
-        "rp_exposure_count": 5,
-        "rp_exposure_time": 30.0,
-    }
+    form = {**FIELDS, "name": "transit-2026-01-10-030405"}
     submission = Submission(
         digest="0f",
         name=form["name"],

@@ -21,24 +21,6 @@ SUBMIT = "/api/requestgroups/"
 AGAIN = {"detail": service.UNSETTLED}
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests are not throttled, and nobody pauses between tries."""
-    monkeypatch.setenv("THROTTLE_OBSERVE", "20/second")
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-
-
-@pytest.fixture
-def target(api: Api, portal: StandIn, clock: Clock) -> int:
-    return prepare(api)
-
-
-@pytest.fixture
-def ask(api: Api, target: int) -> Callable[..., Answer]:
-    """Send the same request as before; `more` makes it another."""
-    return lambda **more: api.post("/api/observe/", asked(target, **more), token=None)
-
-
 def sent(portal: StandIn) -> int:
     """Return how often a submission was sent."""
     return len([each for each in portal.seen("POST") if each.path == SUBMIT])

@@ -1,6 +1,5 @@
 """What becomes of submissions that nobody works on any more, and whose callers do not come back."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,29 +16,11 @@ from tests.asking import (
     groups_of,
     kept,
     lose_submission,
-    prepare,
     submit_again,
 )
 from tests.conftest import Answer, Api, Aws, Clock
 
 PLENTY_S = 600.0
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("THROTTLE_OBSERVE", "20/second")
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-
-
-@pytest.fixture
-def target(api: Api, portal: StandIn, clock: Clock) -> int:
-    return prepare(api)
-
-
-@pytest.fixture
-def ask(api: Api, target: int) -> Callable[..., Answer]:
-    """Send the same request as before; `more` makes it another."""
-    return lambda **more: api.post("/api/observe/", asked(target, **more), token=None)
 
 
 @pytest.fixture
