@@ -28,6 +28,9 @@ class Settings(BaseModel):
         None, description="One API key, `token:user`; without a colon the user is `api-user`."
     )
     asimov_api_keys_file: Path | None = Field(None, description="YAML file whose `api_keys` maps tokens to users.")
+    asimov_api_keys_parameter: str | None = Field(
+        None, description="Name of the SSM parameter (SecureString) that holds such YAML, for a deployed stage."
+    )
     asimov_config_file: Path = Field(
         Path(".asimov/asimov.conf"),
         description="INI file whose section [api] may name `api_keys_file` and `cors_origins`.",
@@ -42,9 +45,19 @@ class Settings(BaseModel):
     operations_table: str = Field(
         "sidereal-operations", description="DynamoDB table of counters, list heads, throttles and circuit breakers."
     )
+    idempotency_table: str = Field(
+        "sidereal-idempotency", description="DynamoDB table of the replies to requests with an `Idempotency-Key`."
+    )
+    idempotency_hours: float = Field(
+        24, gt=0, le=168, description="Hours for which a request with the same `Idempotency-Key` gets the same reply."
+    )
     bucket: str = Field("sidereal-artefacts", description="S3 bucket of all files.")
     timelapse_queue: str = Field("sidereal-timelapse", description="SQS queue (name or URL) of timelapse jobs.")
     pipeline_queue: str = Field("sidereal-pipeline", description="SQS queue (name or URL) of all other pipeline jobs.")
+    given_up_queue: str = Field(
+        "sidereal-given-up",
+        description="SQS queue (name or URL) of messages that were given up, for people to look at.",
+    )
     working_directory_root: str = Field(
         "working", description="Folder under which an event's working directory lies by default."
     )

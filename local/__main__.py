@@ -93,7 +93,7 @@ def _env(options: argparse.Namespace) -> int:
         return 1
     from chalicelib.settings import get_settings
 
-    tables = ("ledger_table", "telescope_table", "operations_table")
+    tables = ("ledger_table", "telescope_table", "operations_table", "idempotency_table")
     names = (*tables, "bucket", "timelapse_queue", "pipeline_queue", "rendition_queue")
     settings = get_settings()
     print(shell_exports({**running["environment"], **{name.upper(): str(getattr(settings, name)) for name in names}}))

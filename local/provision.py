@@ -24,11 +24,10 @@ def provision() -> None:
     for table in schema.tables():
         _ensure_table(table)
     _ensure_bucket(get_settings().bucket)
-    dead_letters = next(queue for queue in schema.queues() if not queue.has_dead_letters)
+    dead_letters, *others = schema.queues()
     dead_letter_arn = _ensure_queue(dead_letters, None)
-    for queue in schema.queues():
-        if queue.has_dead_letters:
-            _ensure_queue(queue, dead_letter_arn)
+    for queue in others:
+        _ensure_queue(queue, dead_letter_arn)
 
 
 def _ensure_table(table: schema.Table) -> None:

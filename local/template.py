@@ -13,9 +13,15 @@ from local import parameters
 
 FOLDER = Path(__file__).resolve().parents[1] / ".chalice"
 
-TABLES = {"ledger": "LedgerTable", "telescope": "TelescopeTable", "operations": "OperationsTable"}
+TABLES = {
+    "ledger": "LedgerTable",
+    "telescope": "TelescopeTable",
+    "operations": "OperationsTable",
+    "idempotency": "IdempotencyTable",
+}
 QUEUES = {
     "dead-letters": "DeadLetterQueue",
+    "given-up": "GivenUpQueue",
     "timelapse": "TimelapseQueue",
     "pipeline": "PipelineQueue",
     "renditions": "RenditionQueue",
@@ -127,9 +133,12 @@ def policy(function: str) -> dict[str, Any]:
     ]
     if function == "api":
         statements.append(_allow([*_READ, *_WRITE], *_arns("ledger")))
+        statements.append(_allow(_OPERATE, _arn("IdempotencyTable")))
         statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue"), _arn("RenditionQueue")))
         statements.append(parameters.token_statement())
     else:
+        if function == "run_dead_letters":
+            statements.append(_allow(_SEND, _arn("GivenUpQueue")))
         statements.append(_allow(_CONSUME, _arn(QUEUES[QUEUE_OF[function]])))
     if function in ("run_timelapse", "run_pipeline"):  # a run that hands over asks for the next one
         statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")))
@@ -207,6 +216,8 @@ def _function(function: str) -> dict[str, Any]:
         "TIMELAPSE_QUEUE": {"Ref": "TimelapseQueue"},
         "PIPELINE_QUEUE": {"Ref": "PipelineQueue"},
         "RENDITION_QUEUE": {"Ref": "RenditionQueue"},
+        "GIVEN_UP_QUEUE": {"Ref": "GivenUpQueue"},
+        "IDEMPOTENCY_TABLE": {"Ref": "IdempotencyTable"},
     }
     properties: dict[str, Any] = {"Environment": {"Variables": variables}}
     variables |= parameters.settings_of(function)

@@ -126,13 +126,13 @@ class Aws:
 
     def remove(self) -> None:
         """Remove what `create` made."""
-        for table in ("ledger", "telescope", "operations"):
+        for table in ("ledger", "telescope", "operations", "idempotency"):
             self.dynamodb.delete_table(TableName=self.name(f"sidereal-{table}"))
         bucket = self.name("sidereal-artefacts")
         for key in self.keys():
             self.s3.delete_object(Bucket=bucket, Key=key)
         self.s3.delete_bucket(Bucket=bucket)
-        for queue in ("dead-letters", "timelapse", "pipeline", "renditions"):
+        for queue in ("dead-letters", "given-up", "timelapse", "pipeline", "renditions"):
             url = self.sqs.get_queue_url(QueueName=self.name(f"sidereal-{queue}"))["QueueUrl"]
             self.sqs.delete_queue(QueueUrl=url)
 
@@ -227,9 +227,11 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         return
     prefix = f"t{uuid.uuid4().hex[:8]}-"
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    for name in ("LEDGER_TABLE", "TELESCOPE_TABLE", "OPERATIONS_TABLE", "TIMELAPSE_QUEUE", "PIPELINE_QUEUE"):
+    for name in ("LEDGER_TABLE", "TELESCOPE_TABLE", "OPERATIONS_TABLE", "IDEMPOTENCY_TABLE"):
         monkeypatch.setenv(name, prefix + name.partition("_")[0].lower())
-    monkeypatch.setenv("RENDITION_QUEUE", f"{prefix}renditions")
+    for name, queue in (("TIMELAPSE", "timelapse"), ("PIPELINE", "pipeline"), ("RENDITION", "renditions")):
+        monkeypatch.setenv(f"{name}_QUEUE", prefix + queue)
+    monkeypatch.setenv("GIVEN_UP_QUEUE", f"{prefix}given-up")
     monkeypatch.setenv("BUCKET", f"{prefix}artefacts")
     forget()
     made = Aws(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs"), prefix)

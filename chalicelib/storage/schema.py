@@ -28,20 +28,21 @@ KEPT_DAYS = {"thumbnails": 90, "archives": 3}
 
 @dataclass(frozen=True)
 class Table:
-    """One DynamoDB table with the keys `pk` and `sk`, billed on demand."""
+    """One DynamoDB table, billed on demand; its key has one attribute or two."""
 
     name: str
     has_lists: bool = False
     ttl_attribute: str | None = None
+    key: tuple[str, ...] = ("pk", "sk")
 
     def creation(self) -> dict[str, Any]:
         """Return the arguments of `create_table`, which are the properties of the template's resource too."""
-        keys = ["pk", "sk", *(["list_pk", "list_sk"] if self.has_lists else [])]
+        keys = [*self.key, *(["list_pk", "list_sk"] if self.has_lists else [])]
         creation: dict[str, Any] = {
             "TableName": self.name,
             "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            "KeySchema": _key_schema("pk", "sk"),
+            "KeySchema": _key_schema(*self.key),
         }
         if self.has_lists:
             creation["GlobalSecondaryIndexes"] = [
@@ -76,6 +77,7 @@ def tables() -> list[Table]:
         Table(settings.ledger_table, has_lists=True),
         Table(settings.telescope_table, has_lists=True, ttl_attribute="expires_at"),
         Table(settings.operations_table, ttl_attribute="expires_at"),
+        Table(settings.idempotency_table, ttl_attribute="expiration", key=("id",)),
     ]
 
 
@@ -84,6 +86,7 @@ def queues() -> list[Queue]:
     settings = get_settings()
     return [
         Queue(DEAD_LETTER_QUEUE, has_dead_letters=False),
+        Queue(settings.given_up_queue, has_dead_letters=False),
         Queue(settings.timelapse_queue),
         Queue(settings.pipeline_queue),
         Queue(settings.rendition_queue),
@@ -101,5 +104,5 @@ def bucket_cors() -> dict[str, Any] | None:
     return {"CORSRules": [{"AllowedMethods": ["GET", "POST"], "AllowedOrigins": origins, "AllowedHeaders": ["*"]}]}
 
 
-def _key_schema(hash_key: str, range_key: str) -> list[dict[str, str]]:
-    return [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
+def _key_schema(*names: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=False)]
