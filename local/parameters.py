@@ -5,6 +5,9 @@ from typing import Any
 PORTAL_FUNCTIONS = ("api", "process_alerts")
 """Those that speak to the portal, and need its token."""
 
+# those that CloudWatch takes
+_RETENTIONS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653]
+
 PARAMETERS: dict[str, dict[str, Any]] = {
     "AsimovApiKey": {
         "Type": "String",
@@ -59,6 +62,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "Default": "",
         "AllowedPattern": "(https?://.+)?",
         "Description": "Address under which people reach this deployment; empty for the stage's own",
+    },
+    "LogRetentionDays": {
+        "Type": "Number",
+        "Default": 90,
+        "AllowedValues": _RETENTIONS,
+        "Description": "Days for which the logs of the functions are kept",
     },
 }
 CONDITIONS = {

@@ -74,8 +74,14 @@ def resources() -> dict[str, Any]:
         made[logical] = {"Type": "AWS::Serverless::LayerVersion", "Properties": about}
     for function, logical in FUNCTIONS.items():
         made[logical] = _function(function)
+        made[log_group(function)] = _log_group(function)
     made |= _gateway_responses()
     return {"Parameters": parameters.PARAMETERS, "Conditions": parameters.CONDITIONS, "Resources": made}
+
+
+def log_group(function: str) -> str:
+    """Return the logical name of a function's log group."""
+    return f"{FUNCTIONS[function]}Logs"
 
 
 def layer_file(layer: str) -> str:
@@ -86,10 +92,8 @@ def layer_file(layer: str) -> str:
 def policy(function: str) -> dict[str, Any]:
     """Return the policy of one function: what it calls, on the resources it calls."""
     statements = [
-        _allow(
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/*"},
-        ),
+        # CloudFormation's attribute ends in ":*", which stands for the streams of this one group
+        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], _arn(log_group(function))),
         # X-Ray has no resources to name
         _allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
     ]
@@ -219,7 +223,10 @@ def _function(function: str) -> dict[str, Any]:
         "GIVEN_UP_QUEUE": {"Ref": "GivenUpQueue"},
         "IDEMPOTENCY_TABLE": {"Ref": "IdempotencyTable"},
     }
-    properties: dict[str, Any] = {"Environment": {"Variables": variables}}
+    properties: dict[str, Any] = {
+        "Environment": {"Variables": variables},
+        "LoggingConfig": {"LogGroup": {"Ref": log_group(function)}},
+    }
     variables |= parameters.settings_of(function)
     if function in LAYER_OF:
         properties["Layers"] = [{"Ref": LAYERS[LAYER_OF[function]]}]
@@ -236,6 +243,14 @@ def _function(function: str) -> dict[str, Any]:
     if function == "process_alerts":
         properties["Events"] = {"ProcessAlertsEvent": {"Properties": {"Schedule": {"Ref": "AlertRate"}}}}
     return {"Properties": properties}
+
+
+def _log_group(function: str) -> dict[str, Any]:
+    properties = {
+        "LogGroupName": {"Fn::Sub": f"/sidereal/${{AWS::StackName}}/{function}"},
+        "RetentionInDays": {"Ref": "LogRetentionDays"},
+    }
+    return {"Type": "AWS::Logs::LogGroup", "Properties": properties}
 
 
 def _gateway_responses() -> dict[str, Any]:

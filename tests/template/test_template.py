@@ -48,6 +48,19 @@ def test_policies_name_actions_and_resources(function: str) -> None:
             assert "*" not in statement["Resource"]
 
 
+@pytest.mark.parametrize("function", template.FUNCTIONS)
+def test_a_function_writes_to_its_own_log_group_and_no_other(function: str) -> None:
+    made = template.resources()["Resources"]
+    (group,) = (
+        name for name, each in made.items() if each.get("Type") == "AWS::Logs::LogGroup" and function in str(each)
+    )
+    assert made[group]["Properties"]["LogGroupName"] == {"Fn::Sub": f"/sidereal/${{AWS::StackName}}/{function}"}
+    assert made[template.FUNCTIONS[function]]["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": group}}
+    (statement,) = (each for each in each_statement(function) if "logs:PutLogEvents" in each["Action"])
+    assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert statement["Resource"] == [{"Fn::GetAtt": [group, "Arn"]}]
+
+
 def test_every_function_is_told_where_things_are_kept() -> None:
     known = {name.upper() for name in type(get_settings()).model_fields}
     for function, logical in template.FUNCTIONS.items():
