@@ -103,7 +103,9 @@ class Aws:
     def messages(self, queue: str = "sidereal-timelapse") -> list[dict[str, Any]]:
         """Receive what is visible on a queue."""
         url = self.sqs.get_queue_url(QueueName=self.name(queue))["QueueUrl"]
-        answer = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])
+        answer = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
+        )
         return answer.get("Messages", [])
 
     def create(self) -> None:

@@ -5,16 +5,22 @@ Chalice calls these without `app.py`: nothing that is set up there is at hand he
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice import Blueprint, Rate
 from chalice.app import CloudWatchEvent, SQSEvent
+from pydantic import ValidationError
 
 from chalicelib.observability import logger, metrics
 from chalicelib.settings import get_settings
 from chalicelib.storage.schema import DEAD_LETTER_QUEUE, MAX_DELIVERIES
+
+if TYPE_CHECKING:
+    from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess
+
+Message = TypeVar("Message")
 
 blueprint = Blueprint(__name__)
 
@@ -23,6 +29,8 @@ TIMELAPSE_QUEUE = "sidereal-timelapse"
 PIPELINE_QUEUE = "sidereal-pipeline"
 RENDITION_QUEUE = "sidereal-renditions"
 
+FAILED = "failed three times"
+UNREADABLE = "no message of this project"
 
 _ALERT_METRICS = {
     "alerts": "AlertsProcessed",
@@ -36,6 +44,10 @@ _ALERT_METRICS = {
     "mails_failed": "MailErrors",
     "facility_failures": "FacilityErrors",
 }
+
+
+class UnreadableMessageError(Exception):
+    """Raised when a queue carries something that no job function understands."""
 
 
 @blueprint.on_sqs_message(queue=TIMELAPSE_QUEUE, batch_size=1, name="run_timelapse")
@@ -53,15 +65,18 @@ def run_pipeline(event: SQSEvent) -> dict[str, Any]:
 @blueprint.on_sqs_message(queue=RENDITION_QUEUE, batch_size=1, name="make_rendition")
 def make_rendition(event: SQSEvent) -> dict[str, Any]:
     """Make the thumbnails and archives that the messages of the rendition queue ask for."""
+    from chalicelib.models.messages import read_make_rendition
+
     context: Any = event.context
-    return _each_record(event, lambda record: _work(record, _make, context))
+    return _each_record(event, lambda record: _work(record, read_make_rendition, _make, context))
 
 
 @blueprint.on_sqs_message(queue=DEAD_LETTER_QUEUE, batch_size=1, name="run_dead_letters")
 def run_dead_letters(event: SQSEvent) -> dict[str, Any]:
-    """Give up what messages asked for in vain: processes fail, renditions count as impossible for a while.
+    """Give up what messages asked for in vain, then hand them on to the queue where people find them.
 
-    What is no message of ours stays where it is.
+    Processes fail, renditions count as impossible for a while. What is no message of ours is only handed on. A message is
+    deleted last: whatever dies in between, it comes again, and may then be handed on twice.
     """
     return _each_record(event, _give_up)
 
@@ -108,44 +123,55 @@ def process_alerts(event: CloudWatchEvent) -> dict[str, int]:
 
 
 def _run_each(event: SQSEvent) -> dict[str, Any]:
-    context: Any = event.context
-    return _each_record(event, lambda record: _work(record, _run, context))
-
-
-def _run(body: str, time_left_s: Callable[[], float]) -> None:
     from chalicelib.models.messages import RunProcess
+
+    context: Any = event.context
+    return _each_record(event, lambda record: _work(record, RunProcess.model_validate_json, _run, context))
+
+
+def _run(message: "RunProcess", time_left_s: Callable[[], float]) -> None:
     from chalicelib.services.runs import run_process
 
-    run_process(RunProcess.model_validate_json(body).process_id, time_left_s)
+    run_process(message.process_id, time_left_s)
 
 
-def _make(body: str, time_left_s: Callable[[], float]) -> None:
-    from chalicelib.models.messages import MakeThumbnail, read_make_rendition
+def _make(message: "MakeThumbnail | MakeArchive", time_left_s: Callable[[], float]) -> None:
+    from chalicelib.models.messages import MakeThumbnail
     from chalicelib.services.archives import make_archive
     from chalicelib.services.thumbnails import make_thumbnail
 
-    message = read_make_rendition(body)
     if isinstance(message, MakeThumbnail):
         make_thumbnail(message.product_id)
     else:
         make_archive(message.group_id, time_left_s)
 
 
-def _work(record: SQSRecord, work: Callable[[str, Callable[[], float]], None], context: Any) -> None:
+def _work(
+    record: SQSRecord,
+    read: Callable[[str], Message],
+    work: Callable[[Message, Callable[[], float]], None],
+    context: Any,
+) -> None:
     """Do the work that a message asks for; what fails comes again before the queue's own time-out ends."""
     from chalicelib.storage import queues
 
+    deliveries = int(record.attributes.approximate_receive_count)
     started = time.perf_counter()
     try:
-        work(record.body, lambda: context.get_remaining_time_in_millis() / 1000)
+        message = read(record.body)
+    except ValidationError as error:
+        # Nothing would be else the next time: with no delay it is soon among the dead letters.
+        logger.warning("no message of this project", extra={"deliveries": deliveries, "faults": error.error_count()})
+        queues.set_visibility(record.event_source_arn, record.receipt_handle, 0)
+        raise UnreadableMessageError from None  # the other one quotes what the message holds
+    try:
+        work(message, lambda: context.get_remaining_time_in_millis() / 1000)
     except Exception:
-        logger.exception("job failed", extra={"deliveries": record.attributes.approximate_receive_count})
+        logger.exception("job failed", extra={"deliveries": deliveries})
         metrics.add_metric("JobErrors", MetricUnit.Count, 1)
-        if int(record.attributes.approximate_receive_count) < MAX_DELIVERIES:
-            # the queue's own time-out covers the longest run; a failure need not wait for it
-            queues.set_visibility(record.event_source_arn, record.receipt_handle, get_settings().job_retry_delay_s)
-        else:
-            queues.set_visibility(record.event_source_arn, record.receipt_handle, 0)
+        # the queue's own time-out covers the longest run; a failure need not wait for it
+        delay_s = get_settings().job_retry_delay_s if deliveries < MAX_DELIVERIES else 0
+        queues.set_visibility(record.event_source_arn, record.receipt_handle, delay_s)
         raise
     finally:
         metrics.add_metric("JobSeconds", MetricUnit.Seconds, time.perf_counter() - started)
@@ -157,12 +183,20 @@ def _give_up(record: SQSRecord) -> None:
     from chalicelib.models.messages import RunProcess, read_job
     from chalicelib.services.processes import give_up_process
     from chalicelib.services.renditions import give_up_message
+    from chalicelib.storage import queues
 
-    message = read_job(record.body)
-    if isinstance(message, RunProcess):
-        give_up_process(message.process_id)
+    try:
+        message = read_job(record.body)
+    except ValidationError:
+        reason = UNREADABLE
     else:
-        give_up_message(message)
+        reason = FAILED
+        if isinstance(message, RunProcess):
+            give_up_process(message.process_id)
+        else:
+            give_up_message(message)
+    queues.park(record.body, reason, record.message_id, record.attributes.dead_letter_queue_source_arn)
+    logger.error("message given up", extra={"reason": reason})
 
 
 def _each_record(event: SQSEvent, handle: Callable[[SQSRecord], None]) -> dict[str, Any]:

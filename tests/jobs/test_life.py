@@ -268,15 +268,6 @@ def test_a_message_for_an_unknown_process_is_taken_and_changes_nothing(jobs: Job
     assert jobs.aws.items() == before
 
 
-@pytest.mark.parametrize("body", ["", "no json", "[]", '{"process_id": 1, "version": 2}', '{"process_id": 0}', "{}"])
-def test_a_malformed_message_fails_and_stays_with_the_dead_letters(jobs: Jobs, body: str) -> None:
-    queue = jobs.aws.name("sidereal-pipeline")
-    event = sqs_event(body, queue=queue)
-    (failure,) = jobs.api.invoke("run_pipeline", event)["batchItemFailures"]
-    assert failure["itemIdentifier"] == event["Records"][0]["messageId"]
-    assert jobs.api.invoke("run_dead_letters", event)["batchItemFailures"] == [failure]
-
-
 # Workers that die
 
 

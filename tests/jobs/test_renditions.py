@@ -226,13 +226,6 @@ def test_a_file_that_kills_its_workers_is_given_up(api: Api, aws: Aws, product: 
     assert thumbnail(api, product).json == {"detail": service.MADE_IN_VAIN}
 
 
-@pytest.mark.parametrize("body", ["{}", "nonsense", '{"kind": "film", "group_id": 1}', '{"kind": "archive"}'])
-def test_what_is_no_message_of_ours_is_not_worked_on(api: Api, aws: Aws, body: str) -> None:
-    for function in ("make_rendition", "run_dead_letters"):
-        answer = api.invoke(function, sqs_event(body, queue=aws.name("sidereal-renditions")))
-        assert len(answer["batchItemFailures"]) == 1
-
-
 def test_an_archive_holds_all_files_of_a_group(api: Api, aws: Aws, group: int, deliver: Deliver) -> None:
     target = api.target()
     frame, table = b"SIMPLE  =                    T".ljust(5760), b"1,2\n" * 1000
