@@ -5,6 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
+from chalicelib.models.processes import ProcessInput
+
+Token = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+"""What tells one request from another: visible ASCII characters."""
+
 
 class RunProcess(BaseModel):
     """Ask a job function to run one process; everything else stands in the record of the process."""
@@ -13,6 +18,21 @@ class RunProcess(BaseModel):
 
     version: Literal[1] = 1
     process_id: PositiveInt
+
+
+class StartProcess(ProcessInput):
+    """Ask for a new process, with the fields of `POST /api/pipeline/`.
+
+    Parameters
+    ----------
+    request : str
+        Chosen by whoever asks, for this request alone: however often the message comes, it starts one process. The record
+        of this name says which, or why there is none.
+    """
+
+    version: Literal[1] = 1
+    kind: Literal["process"]
+    request: Token
 
 
 class MakeThumbnail(BaseModel):
@@ -38,6 +58,17 @@ class MakeArchive(BaseModel):
 MakeRendition = Annotated[MakeThumbnail | MakeArchive, Field(discriminator="kind")]
 
 
+def read_process_message(body: str) -> RunProcess | StartProcess:
+    """Return the message of the queues of processes that a body holds.
+
+    Raises
+    ------
+    ValidationError
+        If it holds none.
+    """
+    return _processes().validate_json(body)
+
+
 def read_make_rendition(body: str) -> MakeThumbnail | MakeArchive:
     """Return the message of the rendition queue that a body holds.
 
@@ -49,7 +80,7 @@ def read_make_rendition(body: str) -> MakeThumbnail | MakeArchive:
     return _renditions().validate_json(body)
 
 
-def read_job(body: str) -> RunProcess | MakeThumbnail | MakeArchive:
+def read_job(body: str) -> RunProcess | StartProcess | MakeThumbnail | MakeArchive:
     """Return the message of any job queue that a body holds.
 
     Raises
@@ -61,10 +92,15 @@ def read_job(body: str) -> RunProcess | MakeThumbnail | MakeArchive:
 
 
 @cache
+def _processes() -> TypeAdapter[RunProcess | StartProcess]:
+    return TypeAdapter(RunProcess | StartProcess)
+
+
+@cache
 def _renditions() -> TypeAdapter[MakeThumbnail | MakeArchive]:
     return TypeAdapter(MakeRendition)
 
 
 @cache
-def _jobs() -> TypeAdapter[RunProcess | MakeThumbnail | MakeArchive]:
-    return TypeAdapter(RunProcess | MakeRendition)
+def _jobs() -> TypeAdapter[RunProcess | StartProcess | MakeThumbnail | MakeArchive]:
+    return TypeAdapter(RunProcess | StartProcess | MakeRendition)

@@ -5,7 +5,14 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess, read_job, read_make_rendition
+from chalicelib.models.messages import (
+    MakeArchive,
+    MakeThumbnail,
+    RunProcess,
+    read_job,
+    read_make_rendition,
+    read_process_message,
+)
 
 
 def test_a_message_carries_its_version_and_the_id_of_a_process_only() -> None:
@@ -71,3 +78,43 @@ def test_another_message_for_a_rendition_is_refused(body: str) -> None:
     for read in (read_make_rendition, read_job):
         with pytest.raises(ValidationError):
             read(body)
+
+
+START = {"kind": "process", "request": "monday", "target": 1, "pipeline": "Timelapse", "products": [1, 2]}
+
+
+def test_a_message_that_asks_for_a_process_has_the_fields_of_the_api_and_a_name() -> None:
+    message = read_process_message(json.dumps(START))
+    assert message == read_job(json.dumps(START))
+    assert message.model_dump(exclude_defaults=True) == START
+    assert message.version == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "film"},
+        {"request": ""},
+        {"request": "x" * 256},
+        {"request": "two words"},
+        {"request": "Montag früh"},
+        {"request": "monday\n"},
+        {"request": None},
+        {"target": 0},
+        {"target": None},
+        {"process_id": 1},
+        {"user": "somebody"},
+        {"version": 2},
+        {"products": "all"},
+    ],
+)
+def test_another_message_that_asks_for_a_process_is_refused(fields: dict[str, object]) -> None:
+    for read in (read_process_message, read_job):
+        with pytest.raises(ValidationError):
+            read(json.dumps({**START, **fields}))
+
+
+@pytest.mark.parametrize("field", ["kind", "request", "target", "pipeline"])
+def test_a_message_that_asks_for_a_process_lacks_nothing(field: str) -> None:
+    with pytest.raises(ValidationError):
+        read_process_message(json.dumps({key: value for key, value in START.items() if key != field}))
