@@ -18,7 +18,7 @@ from chalicelib.settings import get_settings
 from chalicelib.storage.schema import DEAD_LETTER_QUEUE, MAX_DELIVERIES
 
 if TYPE_CHECKING:
-    from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess
+    from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess, StartProcess
 
 Message = TypeVar("Message")
 
@@ -52,13 +52,13 @@ class UnreadableMessageError(Exception):
 
 @blueprint.on_sqs_message(queue=TIMELAPSE_QUEUE, batch_size=1, name="run_timelapse")
 def run_timelapse(event: SQSEvent) -> dict[str, Any]:
-    """Run the processes that the messages of the timelapse queue name."""
+    """Run the processes that the messages of the timelapse queue name, or start those that they ask for."""
     return _run_each(event)
 
 
 @blueprint.on_sqs_message(queue=PIPELINE_QUEUE, batch_size=1, name="run_pipeline")
 def run_pipeline(event: SQSEvent) -> dict[str, Any]:
-    """Run the processes that the messages of the pipeline queue name."""
+    """Run the processes that the messages of the pipeline queue name, or start those that they ask for."""
     return _run_each(event)
 
 
@@ -123,13 +123,20 @@ def process_alerts(event: CloudWatchEvent) -> dict[str, int]:
 
 
 def _run_each(event: SQSEvent) -> dict[str, Any]:
-    from chalicelib.models.messages import RunProcess
+    from chalicelib.models.messages import read_process_message
 
     context: Any = event.context
-    return _each_record(event, lambda record: _work(record, RunProcess.model_validate_json, _run, context))
+    return _each_record(event, lambda record: _work(record, read_process_message, _run, context))
 
 
-def _run(message: "RunProcess", time_left_s: Callable[[], float]) -> None:
+def _run(message: "RunProcess | StartProcess", time_left_s: Callable[[], float]) -> None:
+    from chalicelib.models.messages import StartProcess
+
+    if isinstance(message, StartProcess):
+        from chalicelib.services.process_requests import start_process
+
+        start_process(message)
+        return
     from chalicelib.services.runs import run_process
 
     run_process(message.process_id, time_left_s)
@@ -180,7 +187,8 @@ def _work(
 
 
 def _give_up(record: SQSRecord) -> None:
-    from chalicelib.models.messages import RunProcess, read_job
+    from chalicelib.models.messages import RunProcess, StartProcess, read_job
+    from chalicelib.services.process_requests import give_up_request
     from chalicelib.services.processes import give_up_process
     from chalicelib.services.renditions import give_up_message
     from chalicelib.storage import queues
@@ -193,6 +201,8 @@ def _give_up(record: SQSRecord) -> None:
         reason = FAILED
         if isinstance(message, RunProcess):
             give_up_process(message.process_id)
+        elif isinstance(message, StartProcess):
+            give_up_request(message)
         else:
             give_up_message(message)
     queues.park(record.body, reason, record.message_id, record.attributes.dead_letter_queue_source_arn)
