@@ -6,13 +6,14 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 FRAMES ?=
 STAGE ?= dev
+DATA ?= keep
 TEST_ARGS ?=
 
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check --require-hashes -r
 COMPILE = CUSTOM_COMPILE_COMMAND="make requirements" build/pip-tools/bin/pip-compile --quiet --generate-hashes \
 	--allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: help serve demo test lint format bench package e2e requirements clean .venv .venv-aws
+.PHONY: help serve demo test lint format bench package deploy undeploy e2e requirements clean .venv .venv-aws
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -46,6 +47,14 @@ package: .venv/installed ## Package the functions and their layers for STAGE int
 	.venv/bin/python -m local.layer timelapse build/package/timelapse-layer.zip
 	.venv/bin/python -m local.layer pipeline build/package/pipeline-layer.zip
 	.venv/bin/python -m local.bundle build/package
+
+deploy: .venv/installed ## Package STAGE and create or update its stack; PARAMETERS="Name=value ..." change what is given
+	.venv/bin/python -m local.deploy --stage "$(STAGE)" --check
+	$(MAKE) --no-print-directory package
+	.venv/bin/python -m local.deploy --stage "$(STAGE)" build/package
+
+undeploy: .venv/installed ## Remove the stack of STAGE; its data stay, unless DATA=delete
+	@.venv/bin/python -m local.undeploy --stage "$(STAGE)" --data "$(DATA)"
 
 e2e: package .venv-aws/installed ## Deploy the package to the embedded AWS, use it over HTTP, remove it
 	.venv/bin/python -m local.e2e build/package

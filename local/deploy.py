@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.account import Account, DeployError, one_line_errors
+from local.emulator_template import for_emulator, is_emulator
 from local.packages import Packages, read_template
 from local.stack import Stack
 from local.stack_parameters import SECRETS, choose, first_key, given_parameters
@@ -113,13 +114,17 @@ def _deploy(options: argparse.Namespace) -> None:
     made_for = read_template(options.package)["Resources"]["RestAPI"]["Properties"]["StageName"]
     if made_for != gateway_stage(stage):
         raise DeployError(f"{options.package} was made for the stage {made_for}: run `make package STAGE={stage}`")
+    emulated = is_emulator(account.endpoint_url)
+    if emulated:
+        say("this is the emulator: the template is changed where it reads one otherwise than AWS")
     outputs = deploy(
         options.package,
         name,
         parameters,
         account,
         bucket=os.environ.get("PACKAGE_BUCKET") or None,
-        pause_s=0.5 if account.endpoint_url else 3.0,
+        adapt=for_emulator if emulated else None,
+        pause_s=0.5 if emulated else 3.0,
         say=say,
     )
     tell(outputs, base_url(outputs, account.endpoint_url), stage)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.account import Account, DeployError
 
@@ -20,6 +20,14 @@ _CHANGEABLE = (
 )
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 _KEPT = ("Retain", "RetainExceptOnCreate")
+
+
+class Resource(NamedTuple):
+    """A resource of a stack: its type, its name in the template, its own name."""
+
+    type: str
+    logical: str
+    physical: str
 
 
 class Stack:
@@ -127,13 +135,13 @@ class Stack:
         (found,) = self._client.describe_stacks(StackName=self.name)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
-    def kept_resources(self) -> list[tuple[str, str, str]]:
-        """Return what the deletion of the stack leaves: (type, name in the template, name)."""
+    def kept_resources(self) -> list[Resource]:
+        """Return what the deletion of the stack leaves."""
         template = self._client.get_template(StackName=self.name, TemplateStage="Processed")["TemplateBody"]
         kept = {name for name, about in template["Resources"].items() if about.get("DeletionPolicy") in _KEPT}
         pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self.name)
         return [
-            (each["ResourceType"], each["LogicalResourceId"], each["PhysicalResourceId"])
+            Resource(each["ResourceType"], each["LogicalResourceId"], each["PhysicalResourceId"])
             for page in pages
             for each in page["StackResourceSummaries"]
             if each["LogicalResourceId"] in kept and each.get("PhysicalResourceId")
