@@ -60,6 +60,18 @@ class ConflictError(SiderealError):
     """Raised when the record exists already, or is in a state that forbids the change."""
 
 
+class StillAtWorkError(ConflictError):
+    """Raised when the same request came before and is still being worked on; says when to ask again."""
+
+    def __init__(self, text: str, retry_after_s: int) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class KeyReusedError(SiderealError):
+    """Raised when a key that stands for one request comes with another."""
+
+
 class UnsupportedMediaTypeError(SiderealError):
     """Raised when a body is of a kind that the address does not take."""
 

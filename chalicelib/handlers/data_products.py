@@ -10,7 +10,7 @@ from chalicelib.errors import ConflictError, FieldError, InvalidInputError, NotF
 from chalicelib.handlers import paging
 from chalicelib.handlers.body import UploadedFile
 from chalicelib.handlers.http import Request, Router
-from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.replies import TELESCOPE, Reply, Upload
 from chalicelib.handlers.targets import page_of
 from chalicelib.models.data_products import (
     FITS_FILE,
@@ -53,9 +53,10 @@ def create_product(request: Request) -> Reply:
     if given.size > limit:
         raise InvalidInputError.of("size", f"Ensure this value is less than or equal to {limit}.")
     product = replace(_new_product(given, given.filename, given.size), is_uploading=True)
-    product = data_products.reserve(product, int(clock.now().timestamp()) + get_settings().upload_lifetime_s)
+    expires_at = int(clock.now().timestamp()) + get_settings().upload_lifetime_s
+    product = data_products.reserve(product, expires_at)
     arrival = artefacts.upload_key(product.target_id, product.id, product.name)
-    return _created(product, request, {"upload": artefacts.upload_form(arrival, product.size)})
+    return _created(product, request, Upload(arrival, product.size, expires_at))
 
 
 def complete_product(request: Request) -> Reply:
@@ -168,7 +169,7 @@ def _upload(request: Request) -> Reply:
     except SiderealError:
         artefacts.delete([product.key])  # no record will ever name it
         raise
-    return _created(product, request, {})
+    return _created(product, request)
 
 
 def _checked(file: UploadedFile) -> UploadedFile:
@@ -204,9 +205,9 @@ def _new_product(given: UploadInput, name: str, size: int) -> DataProduct:
     )
 
 
-def _created(product: DataProduct, request: Request, more: dict[str, Any]) -> Reply:
+def _created(product: DataProduct, request: Request, upload: Upload | None = None) -> Reply:
     location = f"{request.stage_prefix}/api/dataproducts/{product.id}/"
-    return Reply({**product.public(), **more}, 201, {"Location": location})
+    return Reply(product.public(), 201, {"Location": location}, upload)
 
 
 router.add("/api/dataproducts", GET=list_products, POST=create_product)

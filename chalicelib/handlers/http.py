@@ -4,12 +4,13 @@ A route is registered for every method, so that 405, CORS preflights and errors 
 and alike on API Gateway, under `chalice local` and behind a WSGI server. Chalice's own content-type check and CORS are off.
 """
 
+import math
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -17,6 +18,7 @@ from chalice import Blueprint
 from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
 
+from chalicelib import clock
 from chalicelib.errors import (
     MalformedBodyError,
     NotConfiguredError,
@@ -26,11 +28,15 @@ from chalicelib.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
-from chalicelib.handlers import auth
+from chalicelib.handlers import auth, idempotency
 from chalicelib.handlers.body import Form, parse_json_object, parse_multipart, parse_urlencoded
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.observability import logger, metrics
 from chalicelib.settings import get_settings
+from chalicelib.storage import artefacts
+
+if TYPE_CHECKING:
+    from chalicelib.storage.requests import Write
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 READING = ("GET", "HEAD", "OPTIONS")
@@ -49,12 +55,19 @@ class Request:
     params : dict of str
         The path parameters, decoded.
     user : str
-        Who sent a writing request; "" for a reading one.
+        Who sent a writing request; "" for a reading one, and for somebody unknown where nobody needs to be known.
+    identity : str
+        What this request has in common with its repetitions, and with nothing else; "" without an `Idempotency-Key`.
+    seal : callable
+        Returns the writes that keep a reply for the repetitions of this request, for the transaction that does what the
+        reply tells of: after a crash either both are there or neither. Without one the reply is kept when it is sent.
     """
 
     raw: ChaliceRequest
     params: dict[str, str]
     user: str = ""
+    identity: str = ""
+    seal: "Callable[[Reply], Sequence[Write]]" = lambda _: ()
     query: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -209,12 +222,21 @@ class Router:
                     f"The request body has {len(request.body)} bytes; at most {limit} are taken. "
                     "Larger files go through a presigned upload."
                 )
-            return view(request)
+            return _signed(idempotency.answer(request, view))
         except NotConfiguredError as error:
             logger.error("not configured", extra={"reason": str(error)})
             return self._family.error(UnavailableError("No API key is configured: nobody can write."))
         except SiderealError as error:
             return self._family.error(error)
+
+
+def _signed(reply: Reply) -> Reply:
+    """Return a reply with the form of its upload, if it has one."""
+    if reply.upload is None:
+        return reply
+    key, size, expires_at = reply.upload
+    form = artefacts.upload_form(key, size, max(1, math.ceil(expires_at - clock.now().timestamp())))
+    return replace(reply, body={**reply.body, "upload": form}, upload=None)
 
 
 def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) -> ChaliceResponse:
@@ -247,12 +269,12 @@ def _cors(raw: ChaliceRequest) -> dict[str, str]:
         return {"Vary": "Origin"}
     headers = {
         "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
-        "Access-Control-Expose-Headers": "Location, Retry-After, X-Request-Id",
+        "Access-Control-Expose-Headers": "Location, Retry-After, X-Request-Id, Idempotency-Replayed",
         "Vary": "Origin",
     }
     if raw.method == "OPTIONS":
         headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
         headers["Access-Control-Max-Age"] = "600"
     return headers
 

@@ -5,18 +5,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from chalicelib import errors
 
 
+class Upload(NamedTuple):
+    """A file that the caller may put into the bucket: its key, its size in bytes, and until when (seconds since 1970)."""
+
+    key: str
+    size: int
+    expires_at: int
+
+
 @dataclass(frozen=True)
 class Reply:
-    """What a view answers: a status, a body (an object, HTML text, or nothing) and headers of its own."""
+    """What a view answers: a status, a body (an object, HTML text, or nothing) and headers of its own.
+
+    Parameters
+    ----------
+    upload : Upload, optional
+        Becomes `upload` of the body, a form that is signed when the reply is sent, and never kept.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    upload: Upload | None = None
 
     @cached_property
     def text(self) -> str:
@@ -39,6 +54,7 @@ class Family(ABC):
         (errors.ConflictError, 409),
         (errors.TooLargeError, 413),
         (errors.UnsupportedMediaTypeError, 415),
+        (errors.KeyReusedError, 422),
         (errors.ThrottledError, 429),
         (errors.UpstreamError, 502),
         (errors.UnavailableError, 503),
@@ -50,7 +66,7 @@ class Family(ABC):
         headers = {}
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        elif isinstance(error, (errors.ThrottledError, errors.UnavailableError)):
+        elif isinstance(error, (errors.StillAtWorkError, errors.ThrottledError, errors.UnavailableError)):
             headers["Retry-After"] = str(error.retry_after_s)
         return Reply(self.error_body(error), status, headers)
 

@@ -164,13 +164,13 @@ def download_link(key: str, name: str) -> str:
     return s3().generate_presigned_url("get_object", Params=parameters, ExpiresIn=get_settings().link_lifetime_s)
 
 
-def upload_form(key: str, byte_count: int) -> dict[str, Any]:
-    """Return `{url, fields}` of a presigned POST that takes a file of exactly `byte_count` bytes. No request."""
+def upload_form(key: str, byte_count: int, lifetime_s: int) -> dict[str, Any]:
+    """Return `{url, fields}` of a presigned POST that takes a file of exactly `byte_count` bytes for so long. No request."""
     form = s3().generate_presigned_post(
         get_settings().bucket,
         key,
         Conditions=[["content-length-range", byte_count, byte_count]],
-        ExpiresIn=get_settings().upload_lifetime_s,
+        ExpiresIn=lifetime_s,
     )
     return {"url": form["url"], "fields": form["fields"]}
 

@@ -35,7 +35,10 @@ class ConditionFailedError(Exception):
 
 @dataclass(frozen=True)
 class Write:
-    """One action: put, update, delete or check; `expression` is the update, `condition` must hold."""
+    """One action: put, update, delete or check; `expression` is the update, `condition` must hold.
+
+    `refusal` is raised where it does not hold in a transaction, whatever else does not.
+    """
 
     kind: str
     table: str
@@ -45,6 +48,7 @@ class Write:
     item: dict[str, Any] | None = None
     names: Mapping[str, str] | None = None
     values: Mapping[str, Any] | None = None
+    refusal: Exception | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return boto3's arguments of this action."""
@@ -71,7 +75,7 @@ def put(table: str, key: Key, item: dict[str, Any], condition: str | None = None
 
 
 def update(table: str, key: Key, expression: str, condition: str, **extra: Any) -> Write:
-    """Describe an update; `extra` takes `names` and `values`."""
+    """Describe an update; `extra` takes `names`, `values` and `refusal`."""
     return Write("Update", table, key, condition, expression, **extra)
 
 
@@ -226,7 +230,7 @@ def transact(writes: Sequence[Write]) -> None:
     Raises
     ------
     ConditionFailedError
-        If a condition does not hold; says which.
+        If a condition does not hold; says which. If its write has a refusal, that.
     UnavailableError
         If others stood in the way every time.
     """
@@ -247,6 +251,9 @@ def transact(writes: Sequence[Write]) -> None:
                 raise
             reasons: list[Any] = error.response.get("CancellationReasons", [])
             failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
+            for write, has_failed in zip(writes, failed, strict=False):
+                if has_failed and write.refusal is not None:
+                    raise write.refusal from None
             if any(failed):
                 olds = [reason.get("Item") for reason in reasons]
                 raise ConditionFailedError([from_item(old) if old else None for old in olds], failed) from None

@@ -66,7 +66,7 @@ def test_an_upload_form_takes_exactly_the_announced_size(aws: Aws) -> None:
     import base64
     import json
 
-    form = artefacts.upload_form("products/1/1/a.fits", 2880)
+    form = artefacts.upload_form("products/1/1/a.fits", 2880, 60)
     policy = json.loads(base64.b64decode(form["fields"]["policy"]))
     assert ["content-length-range", 2880, 2880] in policy["conditions"]
     assert form["fields"]["key"] == "products/1/1/a.fits"
