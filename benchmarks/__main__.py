@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
-NAMES = ("imports", "events", "timelapse", "job")
+NAMES = ("imports", "events", "timelapse", "job", "load")
 
 
 def main() -> int:

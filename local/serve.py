@@ -18,7 +18,7 @@ from local.portal import serving
 from local.ports import bind_again
 from local.schedule import SCHEDULES
 from local.supervisor import Child, StoppedError, Supervisor, python_module
-from local.workers import function_names
+from local.workers import function_names, job_worker_count
 
 START_TIMEOUT_S = 90.0
 
@@ -100,6 +100,7 @@ def serve(
         schedule.interval_s()
     serving.read_pace()
     worker_count()
+    job_worker_count()
     with ExitStack() as stack:
         stack.enter_context(_lock(options.home))
         http = stack.enter_context(_listen(options.host, options.port))
@@ -163,7 +164,8 @@ def _run(
     )
     supervisor.wait_until(lambda: answers(f"{url}/api/v1/health"), [server], START_TIMEOUT_S, "the HTTP server")
     for queue, function in function_names().items():
-        supervisor.start(child(f"worker of {queue}", "work", queue, function, log_name=function))
+        for _ in range(job_worker_count()):
+            supervisor.start(child(f"worker of {queue}", "work", queue, function, log_name=function))
     for function in SCHEDULES:
         supervisor.start(child(f"schedule of {function}", "schedule", function, log_name=function))
     on_ready(url)

@@ -7,6 +7,7 @@ after too many deliveries, as on AWS.
 
 import importlib
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -46,6 +47,16 @@ def function_names() -> dict[str, str]:
         settings.rendition_queue: "make_rendition",
         schema.DEAD_LETTER_QUEUE: "run_dead_letters",
     }
+
+
+def job_worker_count() -> int:
+    """Return the number of processes that work on each queue: LOCAL_JOB_WORKERS, else one."""
+    text = os.environ.get("LOCAL_JOB_WORKERS", "")
+    if not text:
+        return 1
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise SystemExit(f"LOCAL_JOB_WORKERS must be a number from 1 to 64, not {text!r}")
+    return int(text)
 
 
 def load_function(name: str) -> Function:

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from local.keys import NoKeyError, key_variables, machine_token
 from local.portal import serving
 from local.provision import SchemaMismatchError, provision
 from local.supervisor import Child, Supervisor, python_module
+from local.workers import job_worker_count
 from tests.conftest import PROJECT, forget
 from tests.local.wishes import request_group
 
@@ -192,11 +194,16 @@ def test_a_worker_that_is_busy_leaves_new_connections_to_the_others() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "65"])
-def test_a_senseless_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("LOCAL_HTTP_WORKERS", text)
+@pytest.mark.parametrize(
+    ("name", "count"), [("LOCAL_HTTP_WORKERS", worker_count), ("LOCAL_JOB_WORKERS", job_worker_count)]
+)
+def test_a_senseless_number_of_workers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, count: Callable[[], int], text: str
+) -> None:
+    monkeypatch.setenv(name, text)
 
-    with pytest.raises(SystemExit, match="LOCAL_HTTP_WORKERS"):
-        worker_count()
+    with pytest.raises(SystemExit, match=name):
+        count()
 
 
 @pytest.fixture
