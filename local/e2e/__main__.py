@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from local.client import Client
-from local.e2e_observing import EXPOSURES, LIMIT, Observing, finish, prepare
-from local.e2e_stack import Clock, Deployment, E2EError, emulator
+from local.e2e.asking import E2EError
+from local.e2e.observing import EXPOSURES, LIMIT, Observing, finish, prepare
+from local.e2e.stack import Clock, Deployment, emulator
 from local.emulator import answers
 from local.frames import make_frames, plan_field
 from local.portal.stand_in import StandIn

@@ -11,7 +11,8 @@ import requests
 
 from chalicelib.storage.circuits import MAX_FAILURES
 from local.client import Client
-from local.e2e_stack import Clock, Deployment, E2EError
+from local.e2e.asking import E2EError
+from local.e2e.stack import Clock, Deployment
 from local.environment import REGION
 from local.portal.stand_in import StandIn
 from local.schedule import make_event

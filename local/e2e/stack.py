@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.e2e.asking import E2EError
 from local.emulator import answers, emulator_python
 from local.environment import REGION, without_aws
 from local.ports import HOST
@@ -20,10 +21,6 @@ from local.ports import HOST
 STACK = "sidereal-e2e"
 TOTAL_S = 230.0
 START_S = 30.0
-
-
-class E2EError(Exception):
-    """Raised when something is not as it should be; says what."""
 
 
 @dataclass
