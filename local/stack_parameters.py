@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from chalicelib.handlers.auth import DEFAULT_USER
+from chalicelib.handlers.api_keys import DEFAULT_USER
 from local.account import DeployError
 from local.stages import CHALICE
 

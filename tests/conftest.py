@@ -66,6 +66,7 @@ def forget() -> None:
 
     settings.get_settings.cache_clear()
     auth.require_configured.cache_clear()
+    auth.parameter_keys.cache_clear()
     auth.allowed_origins.cache_clear()
     registry.all_pipelines.cache_clear()
     queues.queue_url.cache_clear()

@@ -1,19 +1,19 @@
-"""Who may write: bearer tokens from the environment, a keys file, or the configuration file (asimov REST API)."""
+"""Who may write: bearer tokens from the environment, a keys file, the configuration file (asimov REST API), or SSM."""
 
-import hmac
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from functools import cache
 from pathlib import Path
 
-from chalicelib.errors import NotConfiguredError, UnauthenticatedError
+from chalicelib.errors import NotConfiguredError, UnauthenticatedError, UnavailableError
+from chalicelib.handlers.api_keys import DEFAULT_USER, Keys, ParameterKeys, find_user, parse_keys
 from chalicelib.settings import get_settings
 
 HOW_TO_CONFIGURE = (
     "No API key is configured, so nobody could write. Set ASIMOV_API_KEY=token:user, or ASIMOV_API_KEYS_FILE to a YAML file "
-    "with `api_keys: {token: user}`, or name such a file as `api_keys_file` in section [api] of .asimov/asimov.conf."
+    "with `api_keys: {token: user}`, or name such a file as `api_keys_file` in section [api] of .asimov/asimov.conf, or an "
+    "SSM parameter that holds such YAML in ASIMOV_API_KEYS_PARAMETER."
 )
-DEFAULT_USER = "api-user"
 
 
 def require_user(authorization: str | None) -> str:
@@ -25,6 +25,8 @@ def require_user(authorization: str | None) -> str:
         If the header is missing or is not `Bearer <known token>`; the text says which.
     NotConfiguredError
         If no key is configured at all.
+    UnavailableError
+        If the token may be among keys that cannot be read at the moment.
     """
     keys = require_configured()
     if not authorization:
@@ -35,46 +37,51 @@ def require_user(authorization: str | None) -> str:
     if scheme.lower() != "bearer":
         raise UnauthenticatedError("Invalid authorization scheme")
     given = token.strip().encode("utf-8", "surrogatepass")
-    found = None
-    for known, user in keys:
-        # Every key is compared, each in constant time: how long this takes says nothing about the keys.
-        if hmac.compare_digest(known, given) and found is None:
-            found = user
+    found = find_user(keys, given)
+    kept = parameter_keys()
+    if found is None and kept is not None:
+        found = kept.find_user(given)
     if found is None:
         raise UnauthenticatedError("Invalid token")
     return found
 
 
 def user_or_none(authorization: str | None) -> str | None:
-    """Return the user to whom the Authorization header belongs; None where it is missing or wrong."""
+    """Return the user to whom the Authorization header belongs; None where it is missing or wrong, or nobody can tell."""
     try:
         return require_user(authorization)
-    except (UnauthenticatedError, NotConfiguredError):
+    except (UnauthenticatedError, UnavailableError):
         return None
 
 
 @cache
-def require_configured() -> tuple[tuple[bytes, str], ...]:
-    """Return the configured (token, user) pairs, those of the environment first.
+def require_configured() -> Keys:
+    """Return the keys of environment and files, those of the environment first. Nothing is asked of AWS.
 
     Raises
     ------
     NotConfiguredError
-        If there are none, or a file that is named cannot be read.
+        If there are none and no parameter is named that may hold some, or a file that is named cannot be read.
     """
     settings = get_settings()
-    pairs: list[tuple[str, str]] = []
+    keys: Keys = ()
     if settings.asimov_api_key:
-        token, _, user = settings.asimov_api_key.partition(":")
-        pairs.append((token.strip(), user.strip() or DEFAULT_USER))
+        token, _, user = (part.strip() for part in settings.asimov_api_key.partition(":"))
+        keys = ((token.encode(), user or DEFAULT_USER),) if token else ()
     files = [settings.asimov_api_keys_file, _file_of_configuration(settings.asimov_config_file)]
     for file in files:
         if file is not None:
-            pairs.extend(_read_keys(file))
-    keys = tuple((token.encode(), user) for token, user in pairs if token)
-    if not keys:
+            keys += _read_keys(file)
+    if not keys and parameter_keys() is None:
         raise NotConfiguredError(HOW_TO_CONFIGURE)
     return keys
+
+
+@cache
+def parameter_keys() -> ParameterKeys | None:
+    """Return the keys of the SSM Parameter Store, which are read on first use; None where no parameter is named."""
+    name = get_settings().asimov_api_keys_parameter
+    return ParameterKeys(name) if name else None
 
 
 @cache
@@ -104,15 +111,12 @@ def _file_of_configuration(path: Path) -> Path | None:
     return Path(name) if name else None
 
 
-def _read_keys(path: Path) -> list[tuple[str, str]]:
-    import yaml
-
+def _read_keys(path: Path) -> Keys:
     try:
-        # The base loader leaves every scalar a text: a token of digits only stays as it is written.
-        content = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it builds no objects
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise NotConfiguredError(f"The API keys file {path} cannot be read: {type(error).__name__}") from error
-    keys = content.get("api_keys") if isinstance(content, dict) else None
-    if not isinstance(keys, dict):
-        raise NotConfiguredError(f"The API keys file {path} needs `api_keys:` with a token and a user on each line")
-    return [(str(token), str(user) or DEFAULT_USER) for token, user in keys.items()]
+    try:
+        return parse_keys(text)
+    except ValueError as error:
+        raise NotConfiguredError(f"The API keys file {path} {error}") from None

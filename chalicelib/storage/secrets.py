@@ -1,4 +1,4 @@
-"""The token of the telescope portal: from the environment, the SSM Parameter Store or Secrets Manager (Powertools)."""
+"""The portal's token and the API keys, from the SSM Parameter Store or Secrets Manager (Powertools)."""
 
 import re
 from functools import cache
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MAX_AGE_S = 300
 """Seconds for which a token that was read is used; one that the portal refuses is read anew at once."""
+
+OF_THE_PORTAL = "The token of the telescope portal"
+OF_THE_API = "The parameter with the API keys"
 
 _TOKEN = re.compile(r"[!-~]{1,1000}")
 
@@ -35,7 +38,7 @@ def portal_token(*, refresh: bool = False) -> str | None:
     if settings.portal_token is not None:
         token: object = settings.portal_token.get_secret_value()
     elif settings.portal_token_parameter is not None:
-        token = _read_parameter(settings.portal_token_parameter, refresh)
+        token = _read_parameter(settings.portal_token_parameter, refresh, OF_THE_PORTAL)
     elif settings.portal_token_secret is not None:
         token = _read_secret(settings.portal_token_secret, refresh)
     else:
@@ -47,13 +50,25 @@ def portal_token(*, refresh: bool = False) -> str | None:
     return token
 
 
-def _read_parameter(name: str, refresh: bool) -> object:
+def api_keys(name: str) -> str:
+    """Return the text of the parameter that holds the API keys, as it is now.
+
+    Raises
+    ------
+    UnavailableError
+        If it cannot be read.
+    """
+    text = _read_parameter(name, refresh=True, what=OF_THE_API)
+    return text if isinstance(text, str) else ""
+
+
+def _read_parameter(name: str, refresh: bool, what: str) -> object:
     from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
     try:
         return _parameters().get(name, max_age=MAX_AGE_S, force_fetch=refresh, decrypt=True)
     except GetParameterError as error:
-        raise _unreadable(error) from None
+        raise _unreadable(error, what) from None
 
 
 def _read_secret(name: str, refresh: bool) -> object:
@@ -62,12 +77,12 @@ def _read_secret(name: str, refresh: bool) -> object:
     try:
         return _secrets().get(name, max_age=MAX_AGE_S, force_fetch=refresh)
     except GetParameterError as error:
-        raise _unreadable(error) from None
+        raise _unreadable(error, OF_THE_PORTAL) from None
 
 
-def _unreadable(error: Exception) -> UnavailableError:
-    logger.error("the portal's token cannot be read", extra={"reason": str(error)[:500]})
-    return UnavailableError("The token of the telescope portal cannot be read at the moment.")
+def _unreadable(error: Exception, what: str) -> UnavailableError:
+    logger.error("a secret cannot be read", extra={"secret": what, "reason": str(error)[:500]})
+    return UnavailableError(f"{what} cannot be read at the moment.")
 
 
 @cache
