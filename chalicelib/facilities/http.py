@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 from chalicelib.errors import UnavailableError, UpstreamError
 from chalicelib.facilities.budget import time_budget, time_left
 from chalicelib.facilities.connections import pool
-from chalicelib.observability import logger
+from chalicelib.metrics import Metric
+from chalicelib.observability import logger, metrics
 from chalicelib.storage.circuits import call_guarded
 from chalicelib.storage.secrets import portal_token
 
@@ -188,6 +189,7 @@ class JsonClient:
             raise self._outage(error) from None
         finally:
             seconds = round(time.monotonic() - started, 3)
+            metrics.add(Metric.PORTAL_SECONDS, seconds)
             told = {"service": self.service, "method": method, "path": path.partition("?")[0]}
             logger.info("asked", extra={**told, "status": status, "seconds": seconds})
         self._raise_for(response)
@@ -199,6 +201,7 @@ class JsonClient:
                 f"The {self.service} takes no more requests of ours for a while.", _wait_s(response, 60)
             )
         if response.status >= 500:
+            metrics.add(Metric.PORTAL_ERRORS)
             raise OutageError(
                 f"The {self.service} is out of order (status {response.status}).",
                 was_sent=True,
@@ -217,6 +220,7 @@ class JsonClient:
             isinstance(argument, TimeoutError) for argument in error.args
         )
         how = "does not answer in time" if is_silent else "breaks off" if was_sent else "cannot be reached"
+        metrics.add(Metric.PORTAL_ERRORS)
         logger.warning("no answer", extra={"service": self.service, "reason": type(error).__name__})
         # A connection that breaks off, perhaps by the hand of a gateway, says nothing of what is done behind it.
         return OutageError(f"The {self.service} {how}.", was_sent=was_sent, may_still_arrive=was_sent)

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from aws_lambda_powertools.metrics import MetricUnit
 from chalice import Blueprint
 from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
@@ -31,7 +30,8 @@ from chalicelib.errors import (
 from chalicelib.handlers import auth, idempotency
 from chalicelib.handlers.body import Form, parse_json_object, parse_multipart, parse_urlencoded
 from chalicelib.handlers.replies import Family, Reply
-from chalicelib.observability import logger, metrics
+from chalicelib.metrics import Metric
+from chalicelib.observability import invocation, logger, metrics, note
 from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts
 
@@ -175,13 +175,17 @@ class Router:
 
         def handle(**params: str) -> ChaliceResponse:
             raw = self._blueprint.current_request
+            about = {"request_id": _request_id(raw), "method": raw.method, "route": path, "user": ""}
             started = time.perf_counter()
-            try:
-                reply = self._answer(raw, params, views, allowed, open_methods)
-                return _to_chalice(raw, reply, path, time.perf_counter() - started)
-            except Exception:  # noqa: BLE001 - the last border: errors in telling of errors
-                logger.exception("answering failed")
-                return ChaliceResponse(LAST_RESORT, status_code=500)
+            with invocation(raw.lambda_context, **about):
+                try:
+                    reply = self._answer(raw, params, views, allowed, open_methods)
+                    answer = _to_chalice(raw, reply)
+                except Exception:  # noqa: BLE001 - the last border: errors in telling of errors
+                    logger.exception("answering failed")
+                    answer = ChaliceResponse(LAST_RESORT, status_code=500)
+                _tell(answer.status_code, time.perf_counter() - started)
+            return answer
 
         handle.__name__ = re.sub(r"\W+", "_", path).strip("_") or "root"
         self._blueprint.route(path, methods=METHODS, content_types=[], cors=False)(handle)
@@ -194,7 +198,6 @@ class Router:
         allowed: str,
         open_methods: tuple[str, ...],
     ) -> Reply:
-        logger.append_keys(request_id=_request_id(raw), method=raw.method)
         if raw.method == "OPTIONS":
             return Reply(None, 204, {"Allow": allowed})
         view = views.get("GET" if raw.method == "HEAD" else raw.method)
@@ -216,6 +219,7 @@ class Router:
             request = Request(raw, {name: unquote(value) for name, value in params.items()})
             if not is_open:
                 request.user = auth.require_user(raw.headers.get("authorization"))
+                note(user=request.user)
             limit = get_settings().max_body_bytes
             if len(request.body) > limit:
                 raise TooLargeError(
@@ -239,7 +243,7 @@ def _signed(reply: Reply) -> Reply:
     return replace(reply, body={**reply.body, "upload": form}, upload=None)
 
 
-def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) -> ChaliceResponse:
+def _to_chalice(raw: ChaliceRequest, reply: Reply) -> ChaliceResponse:
     headers: dict[str, str | list[str]] = {
         "Content-Type": "application/json",
         "X-Request-Id": _request_id(raw),
@@ -248,16 +252,21 @@ def _to_chalice(raw: ChaliceRequest, reply: Reply, path: str, seconds: float) ->
     }
     if reply.body is None:
         del headers["Content-Type"]
-    logger.info("request", extra={"route": path, "status": reply.status, "seconds": round(seconds, 4)})
-    metrics.add_metadata("route", path)
-    metrics.add_metric("Requests", MetricUnit.Count, 1)
-    metrics.add_metric("RequestSeconds", MetricUnit.Seconds, seconds)
-    if reply.status >= 500:
-        metrics.add_metric("Errors", MetricUnit.Count, 1)
-    metrics.flush_metrics()
-    logger.remove_keys(["request_id", "method"])
     body = "" if raw.method == "HEAD" else reply.text
     return ChaliceResponse(body, headers=headers, status_code=reply.status)
+
+
+def _tell(status: int, seconds: float) -> None:
+    """Log and count a request that was answered."""
+    logger.info("request", extra={"status": status, "seconds": round(seconds, 4)})
+    metrics.add(Metric.REQUESTS)
+    metrics.add(Metric.REQUEST_SECONDS, seconds)
+    if status >= 500:
+        metrics.add(Metric.ERRORS)
+    elif status == 429:
+        metrics.add(Metric.THROTTLES)
+    elif status >= 400:
+        metrics.add(Metric.CLIENT_ERRORS)
 
 
 def _cors(raw: ChaliceRequest) -> dict[str, str]:

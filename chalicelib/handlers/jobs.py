@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice import Blueprint, Rate
 from chalice.app import CloudWatchEvent, SQSEvent
 from pydantic import ValidationError
 
-from chalicelib.observability import logger, metrics
+from chalicelib import clock
+from chalicelib.metrics import Metric
+from chalicelib.observability import invocation, log_keys, logger, metrics
 from chalicelib.settings import get_settings
 from chalicelib.storage.schema import DEAD_LETTER_QUEUE, MAX_DELIVERIES
 
@@ -33,16 +34,16 @@ FAILED = "failed three times"
 UNREADABLE = "no message of this project"
 
 _ALERT_METRICS = {
-    "alerts": "AlertsProcessed",
-    "errors": "AlertErrors",
-    "closed": "AlertsClosed",
-    "frames_fetched": "FramesFetched",
-    "frames_failed": "FrameErrors",
-    "timelapses_started": "TimelapsesStarted",
-    "timelapses_failed": "TimelapseErrors",
-    "mails_sent": "MailsSent",
-    "mails_failed": "MailErrors",
-    "facility_failures": "FacilityErrors",
+    "alerts": Metric.ALERTS_PROCESSED,
+    "errors": Metric.ALERT_ERRORS,
+    "closed": Metric.ALERTS_CLOSED,
+    "frames_fetched": Metric.FRAMES_FETCHED,
+    "frames_failed": Metric.FRAME_ERRORS,
+    "timelapses_started": Metric.TIMELAPSES_STARTED,
+    "timelapses_failed": Metric.TIMELAPSE_ERRORS,
+    "mails_sent": Metric.MAILS_SENT,
+    "mails_failed": Metric.MAIL_ERRORS,
+    "facility_failures": Metric.FACILITY_ERRORS,
 }
 
 
@@ -82,13 +83,13 @@ def run_dead_letters(event: SQSEvent) -> dict[str, Any]:
 
 
 @blueprint.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
-def sweep(_event: CloudWatchEvent) -> dict[str, int]:
+def sweep(event: CloudWatchEvent) -> dict[str, int]:
     """Send the messages of processes again that wait without one, or whose worker died."""
     from chalicelib.services.processes import resend_stuck_processes
 
-    resent = resend_stuck_processes()
-    metrics.add_metric("ProcessesResent", MetricUnit.Count, resent)
-    metrics.flush_metrics()
+    with invocation(event.context):
+        resent = resend_stuck_processes()
+        metrics.add(Metric.PROCESSES_RESENT, resent)
     return {"resent": resent}
 
 
@@ -102,23 +103,21 @@ def process_alerts(event: CloudWatchEvent) -> dict[str, int]:
     from chalicelib.services.observing import settle_submissions
 
     context: Any = event.context
-    started = time.perf_counter()
-    errors = 0
 
     def time_left_s() -> float:
         return float(context.get_remaining_time_in_millis() / 1000)
 
-    try:
-        settle_submissions(time_left_s)
-    except Exception:  # noqa: BLE001 - the alerts have their turn all the same
-        errors = 1
-        logger.exception("submissions could not be settled")
-    counts = process_open_alerts(time_left_s)
-    for name, unit_count in counts.items():
-        metrics.add_metric(_ALERT_METRICS[name], MetricUnit.Count, unit_count)
-    metrics.add_metric("SettleErrors", MetricUnit.Count, errors)
-    metrics.add_metric("AlertSeconds", MetricUnit.Seconds, time.perf_counter() - started)
-    metrics.flush_metrics()
+    with invocation(context):
+        started = time.perf_counter()
+        try:
+            settle_submissions(time_left_s)
+        except Exception:  # noqa: BLE001 - the alerts have their turn all the same
+            metrics.add(Metric.SETTLE_ERRORS)
+            logger.exception("submissions could not be settled")
+        counts = process_open_alerts(time_left_s)
+        for name, count in counts.items():
+            metrics.add(_ALERT_METRICS[name], count)
+        metrics.add(Metric.ALERT_SECONDS, time.perf_counter() - started)
     return counts
 
 
@@ -162,28 +161,20 @@ def _work(
     """Do the work that a message asks for; what fails comes again before the queue's own time-out ends."""
     from chalicelib.storage import queues
 
-    deliveries = int(record.attributes.approximate_receive_count)
-    started = time.perf_counter()
     try:
         message = read(record.body)
     except ValidationError as error:
         # Nothing would be else the next time: with no delay it is soon among the dead letters.
-        logger.warning("no message of this project", extra={"deliveries": deliveries, "faults": error.error_count()})
+        logger.warning("no message of this project", extra={"faults": error.error_count()})
         queues.set_visibility(record.event_source_arn, record.receipt_handle, 0)
         raise UnreadableMessageError from None  # the other one quotes what the message holds
     try:
         work(message, lambda: context.get_remaining_time_in_millis() / 1000)
     except Exception:
-        logger.exception("job failed", extra={"deliveries": deliveries})
-        metrics.add_metric("JobErrors", MetricUnit.Count, 1)
         # the queue's own time-out covers the longest run; a failure need not wait for it
-        delay_s = get_settings().job_retry_delay_s if deliveries < MAX_DELIVERIES else 0
+        delay_s = get_settings().job_retry_delay_s if _deliveries(record) < MAX_DELIVERIES else 0
         queues.set_visibility(record.event_source_arn, record.receipt_handle, delay_s)
         raise
-    finally:
-        metrics.add_metric("JobSeconds", MetricUnit.Seconds, time.perf_counter() - started)
-        metrics.flush_metrics()
-        logger.remove_keys(["process_id", "attempt"])
 
 
 def _give_up(record: SQSRecord) -> None:
@@ -206,6 +197,7 @@ def _give_up(record: SQSRecord) -> None:
         else:
             give_up_message(message)
     queues.park(record.body, reason, record.message_id, record.attributes.dead_letter_queue_source_arn)
+    metrics.add(Metric.MESSAGES_GIVEN_UP)
     logger.error("message given up", extra={"reason": reason})
 
 
@@ -213,5 +205,31 @@ def _each_record(event: SQSEvent, handle: Callable[[SQSRecord], None]) -> dict[s
     from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    answer = process_partial_response(event=event.to_dict(), record_handler=handle, processor=processor)
+    with invocation(event.context):
+        answer = process_partial_response(
+            event=event.to_dict(), record_handler=lambda record: _handle(record, handle), processor=processor
+        )
     return dict(answer)
+
+
+def _handle(record: SQSRecord, handle: Callable[[SQSRecord], None]) -> None:
+    """Handle a message; what is logged meanwhile names it, and what is measured is about it."""
+    started = time.perf_counter()
+    with log_keys(message_id=record.message_id, deliveries=_deliveries(record)):
+        sent_ms = record.attributes.get("SentTimestamp")
+        if sent_ms and _deliveries(record) == 1:  # of another one the wait is mostly ours
+            metrics.add(Metric.QUEUE_SECONDS, max(0.0, clock.now().timestamp() - int(sent_ms) / 1000))
+        try:
+            handle(record)
+        except UnreadableMessageError:
+            raise
+        except Exception:
+            logger.exception("job failed")
+            metrics.add(Metric.JOB_ERRORS)
+            raise
+        finally:
+            metrics.add(Metric.JOB_SECONDS, time.perf_counter() - started)
+
+
+def _deliveries(record: SQSRecord) -> int:
+    return int(record.attributes.approximate_receive_count)

@@ -12,6 +12,7 @@ from chalicelib.handlers.http import READING, Request, Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.models.observing import ObserveInput
 from chalicelib.models.validation import validate_telescope
+from chalicelib.observability import note
 from chalicelib.services import observing as service
 from chalicelib.settings import get_settings
 from chalicelib.storage import throttle
@@ -28,6 +29,7 @@ def observe(request: Request) -> Reply:
     user = (
         auth.require_user(authorization) if get_settings().observe_requires_token else auth.user_or_none(authorization)
     )
+    note(user=user or "")
     throttle.take(SCOPE, throttle_key(request), get_settings().throttle_observe)
     given = validate_telescope(ObserveInput, _sent(request))
     observation_pk = service.observe(given, user or "")

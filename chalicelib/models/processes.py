@@ -47,6 +47,8 @@ class Process:
         Progress in the steps of its pipeline.
     output_ids : dict
         File name -> id of its data product, once outputs are being published.
+    request_id : str
+        The request that it was submitted with, which the log of its runs names; "" where there was none.
     """
 
     id: int
@@ -73,6 +75,7 @@ class Process:
     group_id: int | None = None
     group_name: str | None = None
     output_ids: dict[str, int] = field(default_factory=dict)
+    request_id: str = ""
 
     @property
     def is_ended(self) -> bool:

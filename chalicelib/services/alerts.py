@@ -18,7 +18,7 @@ from chalicelib.facilities.base import Facility
 from chalicelib.facilities.registry import find_facility
 from chalicelib.models.alerts import Alert, Watch
 from chalicelib.models.observations import Observation
-from chalicelib.observability import logger
+from chalicelib.observability import log_keys, logger, note
 from chalicelib.services import alert_timelapses
 from chalicelib.services.alert_claims import AlertClaim, OutOfTimeError, TargetGoneError
 from chalicelib.services.alert_mail import Postman
@@ -42,8 +42,6 @@ GIVEN_UP_AFTER = timedelta(days=14)
 
 NO_TIMELAPSE = "the timelapse failed"
 """Why an alert is closed whose last timelapse failed, and was not repeated by anybody while it was watched."""
-
-_LOG_KEYS = ("observation_id", "target_id")
 
 
 @dataclass
@@ -78,15 +76,14 @@ def process_alerts(time_left_s: Callable[[], float] = lambda: math.inf) -> dict[
         if observation_id in seen:  # moved behind the others while the index was read
             continue
         seen.add(observation_id)
-        try:
-            _process_one(observation_id, place, time_left_s, postman, counts)
-        except ClaimLostError as error:
-            logger.info("an alert is not ours", extra={"reason": str(error)})
-        except Exception:  # noqa: BLE001 - the border of one alert: the others have their turn
-            counts.errors += 1
-            logger.exception("an alert failed unexpectedly")
-        finally:
-            logger.remove_keys(_LOG_KEYS)
+        with log_keys(observation_id=observation_id):
+            try:
+                _process_one(observation_id, place, time_left_s, postman, counts)
+            except ClaimLostError as error:
+                logger.info("an alert is not ours", extra={"reason": str(error)})
+            except Exception:  # noqa: BLE001 - the border of one alert: the others have their turn
+                counts.errors += 1
+                logger.exception("an alert failed unexpectedly")
     counts.mails_sent, counts.mails_failed = postman.sent, postman.failed
     return asdict(counts)
 
@@ -94,10 +91,9 @@ def process_alerts(time_left_s: Callable[[], float] = lambda: math.inf) -> dict[
 def _process_one(
     observation_id: int, place: str, time_left_s: Callable[[], float], postman: Postman, counts: AlertCounts
 ) -> None:
-    logger.append_keys(observation_id=observation_id)
     token = uuid.uuid4().hex
     alert = alerts.claim(observation_id, place, token, clock.now())
-    logger.append_keys(target_id=alert.target_id)
+    note(target_id=alert.target_id)
     counts.alerts += 1
     work = _Work(alert, AlertClaim(alert.id, token, time_left_s), postman, counts)
     try:

@@ -14,13 +14,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from chalicelib import clock
 from chalicelib.errors import ConflictError, NotFoundError, SiderealError, UnavailableError, UpstreamError
 from chalicelib.facilities.base import Facility, LostAnswerError, Submitted
 from chalicelib.facilities.budget import time_budget, time_left
 from chalicelib.facilities.registry import find_facility
+from chalicelib.metrics import Metric
 from chalicelib.models.observations import Observation
 from chalicelib.models.observing import ObserveInput, Submission
 from chalicelib.models.targets import Target
@@ -144,7 +143,7 @@ def settle_submissions(seconds_left: Callable[[], float]) -> int:
             logger.warning("submission cannot be looked for", extra={**about, "reason": str(error)})
         except Exception:  # noqa: BLE001 - the border: one that fails must not stop the others
             logger.exception("settling a submission failed", extra=about)
-            metrics.add_metric("SettlingFailures", MetricUnit.Count, 1)
+            metrics.add(Metric.SETTLE_ERRORS)
     return settled
 
 
@@ -251,7 +250,7 @@ def _let_go(submission: Submission, wait_s: float) -> bool:
     UnavailableError
         If that cannot be written down either: then it is ours until its time is over.
     """
-    metrics.add_metric("UnsettledSubmissions", MetricUnit.Count, 1)
+    metrics.add(Metric.UNSETTLED_SUBMISSIONS)
     now = clock.now().timestamp()
     try:
         return submissions.let_go(submission, now, now + wait_s)
@@ -344,7 +343,7 @@ def _settle(submission: Submission, submitted: Submitted, facility: Facility, *,
         raise
     except ConditionFailedError:
         return _settled_already(submission, is_told=is_told)
-    metrics.add_metric("Observations", MetricUnit.Count, 1)
+    metrics.add(Metric.OBSERVATIONS)
     return observation.id
 
 

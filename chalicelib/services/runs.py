@@ -17,8 +17,9 @@ from chalicelib.errors import (
     ProcessEndedError,
     ProcessExhaustedError,
 )
+from chalicelib.metrics import Metric
 from chalicelib.models.processes import Process
-from chalicelib.observability import logger
+from chalicelib.observability import logger, metrics, note
 from chalicelib.pipelines import base
 from chalicelib.pipelines.options import options_of_run
 from chalicelib.pipelines.registry import find_pipeline
@@ -55,7 +56,7 @@ def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math
         logger.error("process exhausted", extra={"process_id": process_id, "reason": str(error)})
         give_up_process(process_id)
         return
-    logger.append_keys(process_id=process.id, attempt=process.attempt)
+    note(process_id=process.id, attempt=process.attempt, request_id=process.request_id)
     try:
         _run_claimed(process, token, time_left_s)
     except ClaimLostError:
@@ -96,9 +97,12 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
                 return
             reporter.flush()
             publish(process, token, outputs)
+            metrics.add(Metric.PROCESSES_CREATED)
+            metrics.add(Metric.FRAMES, reporter.done)
         except base.AsyncError as error:
             reporter.flush()
             process_moves.fail(process, clock.to_text(clock.now()), _words_of(error), token)
+            metrics.add(Metric.PROCESSES_FAILED)
             discard_outputs(process)
 
 

@@ -10,7 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib.errors import UnavailableError
-from chalicelib.observability import logger
+from chalicelib.metrics import Metric
+from chalicelib.observability import logger, metrics
 from chalicelib.settings import get_settings
 from chalicelib.storage import clients
 
@@ -84,7 +85,11 @@ def _store() -> "CircuitBreakerDynamoDBPersistence":
 
 
 def _tell(transition: "CircuitTransition") -> None:
-    logger.warning("circuit changed", extra={"circuit": transition.circuit_name, "state": str(transition.to_state)})
+    from aws_lambda_powertools.utilities.circuit_breaker.states import CircuitState
+
+    logger.warning("circuit changed", extra={"circuit": transition.circuit_name, "state": transition.to_state.value})
+    if transition.to_state == CircuitState.OPEN:
+        metrics.add(Metric.CIRCUITS_OPENED)
 
 
 def forget() -> None:
