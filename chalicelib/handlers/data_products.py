@@ -54,9 +54,12 @@ def create_product(request: Request) -> Reply:
         raise InvalidInputError.of("size", f"Ensure this value is less than or equal to {limit}.")
     product = replace(_new_product(given, given.filename, given.size), is_uploading=True)
     expires_at = int(clock.now().timestamp()) + get_settings().upload_lifetime_s
-    product = data_products.reserve(product, expires_at)
-    arrival = artefacts.upload_key(product.target_id, product.id, product.name)
-    return _created(product, request, Upload(arrival, product.size, expires_at))
+
+    def reserved(product: DataProduct) -> Reply:
+        arrival = artefacts.upload_key(product.target_id, product.id, product.name)
+        return _created(product, request, Upload(arrival, product.size, expires_at))
+
+    return reserved(data_products.reserve(product, expires_at, lambda product: request.seal(reserved(product))))
 
 
 def complete_product(request: Request) -> Reply:
@@ -110,9 +113,10 @@ def create_group(request: Request) -> Reply:
     """Create a data product group."""
     given = validate_telescope(GroupInput, request.json_object())
     group = Group(groups.next_id(), given.name, clock.to_text(clock.now()))
-    groups.create(group)
     location = f"{request.stage_prefix}/api/dataproductgroups/{group.id}/"
-    return Reply(group.public([]), 201, {"Location": location})
+    reply = Reply(group.public([]), 201, {"Location": location})
+    groups.create(group, request.seal(reply))
+    return reply
 
 
 def get_group(request: Request) -> Reply:
@@ -165,7 +169,7 @@ def _upload(request: Request) -> Reply:
         _check_fits(file.content[:FITS_MAGIC_BYTES])
     artefacts.put_bytes(product.key, file.content)
     try:
-        product = data_products.create(product)
+        product = data_products.create(product, seal=lambda product: request.seal(_created(product, request)))
     except SiderealError:
         artefacts.delete([product.key])  # no record will ever name it
         raise

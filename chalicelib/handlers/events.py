@@ -38,8 +38,9 @@ def create_event(request: Request) -> Reply:
         repository=given.repository,
         meta=given.meta,
     )
-    events.create(event)
-    return Reply({"event": event.public([])}, 201)
+    reply = Reply({"event": event.public([])}, 201)
+    events.create(event, request.seal(reply))
+    return reply
 
 
 def get_event(request: Request) -> Reply:

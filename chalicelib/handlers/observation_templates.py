@@ -7,7 +7,7 @@ from chalicelib.handlers import paging
 from chalicelib.handlers.http import Request, Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.targets import page_of
-from chalicelib.models.observation_templates import TemplateChange, TemplateInput
+from chalicelib.models.observation_templates import ObservationTemplate, TemplateChange, TemplateInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import observation_templates as service
 from chalicelib.storage import observation_templates
@@ -32,9 +32,13 @@ def list_templates(request: Request) -> Reply:
 
 def create_template(request: Request) -> Reply:
     """Create a template."""
-    template = service.create_template(validate_telescope(TemplateInput, request.json_object()))
-    location = f"{request.stage_prefix}/api/observationtemplates/{template.id}/"
-    return Reply(template.public(), 201, {"Location": location})
+
+    def created(template: ObservationTemplate) -> Reply:
+        location = f"{request.stage_prefix}/api/observationtemplates/{template.id}/"
+        return Reply(template.public(), 201, {"Location": location})
+
+    given = validate_telescope(TemplateInput, request.json_object())
+    return created(service.create_template(given, lambda template: request.seal(created(template))))
 
 
 def get_template(request: Request) -> Reply:

@@ -22,7 +22,10 @@ def list_pipelines(_request: Request) -> Reply:
 def start_process(request: Request) -> Reply:
     """Start a pipeline; the answer comes before its run."""
     given = validate_telescope(ProcessInput, request.json_object())
-    return _accepted(service.submit_process(given, request.user), request)
+    process = service.submit_process(
+        given, request.user, seal=lambda process: request.seal(_accepted(process, request))
+    )
+    return _accepted(process, request)
 
 
 def get_process(request: Request) -> Reply:

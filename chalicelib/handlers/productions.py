@@ -49,11 +49,12 @@ class Views:
             dependencies=tuple(dict.fromkeys(given.dependencies)),
             meta=given.meta,
         )
+        reply = Reply({self.noun: production.public()}, 201)
         try:
-            service.create_production(production)
+            service.create_production(production, request.seal(reply))
         except ConflictError:
             raise ConflictError(f"{self.noun.capitalize()} already exists") from None
-        return Reply({self.noun: production.public()}, 201)
+        return reply
 
     def get(self, request: Request) -> Reply:
         """Show a production."""

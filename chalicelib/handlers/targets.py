@@ -49,8 +49,9 @@ def create_target(request: Request) -> Reply:
     draft = Target(0, given.name, now, now, given.type, given.ra, given.dec, given.extra_fields)
     draft.check_position()
     target = replace(draft, id=targets.next_id())
-    targets.create(target)
-    return Reply(target.public(), 201, {"Location": f"{request.stage_prefix}/api/targets/{target.id}/"})
+    reply = Reply(target.public(), 201, {"Location": f"{request.stage_prefix}/api/targets/{target.id}/"})
+    targets.create(target, request.seal(reply))
+    return reply
 
 
 def get_target(request: Request) -> Reply:

@@ -1,6 +1,6 @@
 """Observation templates: what is saved has been checked against the form of its facility."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,14 +18,17 @@ from chalicelib.models.validation import location
 from chalicelib.storage import observation_templates as storage
 from chalicelib.storage.freeform import check_size, pack
 from chalicelib.storage.observation_templates import TemplateChangedError
+from chalicelib.storage.requests import Write
 
 CHANGE_TRIES = 20
 FIXED_FIELDS = ("target_id", "facility")
 """What a template is for: its form may not say it once more, or otherwise."""
 
 
-def create_template(given: TemplateInput) -> ObservationTemplate:
-    """Keep a new template, and return it.
+def create_template(
+    given: TemplateInput, seal: Callable[[ObservationTemplate], Sequence[Write]] = lambda _: ()
+) -> ObservationTemplate:
+    """Keep a new template, together with what `seal` writes of it, and return it.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def create_template(given: TemplateInput) -> ObservationTemplate:
     _check_fields(given.facility, given.fields)
     now = clock.to_text(clock.now())
     template = ObservationTemplate(storage.next_id(), given.name, given.target, given.facility, given.fields, now, now)
-    storage.create(template)
+    storage.create(template, seal(template))
     return template
 
 

@@ -1,6 +1,6 @@
 """The life of a process outside its run: submit, cancel, retry, and what is done about those that got stuck."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -17,11 +17,12 @@ from chalicelib.errors import (
     ProcessEndedError,
     UnavailableError,
 )
+from chalicelib.metrics import Metric
 from chalicelib.models.data_products import DataProduct, segment_of
 from chalicelib.models.processes import MAX_INPUTS, MAX_OPTIONS_BYTES, Process, ProcessInput
 from chalicelib.models.renditions import thumbnail_of
 from chalicelib.models.validation import telescope_faults
-from chalicelib.observability import logger
+from chalicelib.observability import logger, metrics, note, request_id
 from chalicelib.pipelines.base import PipelineProcess
 from chalicelib.pipelines.options import deployed_options, merge_options
 from chalicelib.pipelines.registry import find_pipeline
@@ -40,19 +41,26 @@ from chalicelib.storage import (
 )
 from chalicelib.storage.freeform import check_size, pack
 from chalicelib.storage.processes import IdentifierTakenError, ProcessExistsError
+from chalicelib.storage.requests import Write
 
 UNEXPECTED = "An unexpected error occurred"
 NOT_SUBMITTED = "Failed to submit job"
 IDENTIFIER_TRIES = 50
 
 
-def submit_process(given: ProcessInput, user: str, process_id: int | None = None) -> Process:
+Seal = Callable[[Process], Sequence[Write]]
+"""What is written together with a process, given what it is in the end."""
+
+
+def submit_process(given: ProcessInput, user: str, process_id: int | None = None, seal: Seal = lambda _: ()) -> Process:
     """Keep a new process and ask for its run.
 
     Parameters
     ----------
     process_id : int, optional
         An id that was reserved: asked for twice, the process is only made once, and returned as it is.
+    seal : callable, optional
+        Returns what is written in the same moment. If the message is not taken, it is for the caller to undo that.
 
     Raises
     ------
@@ -89,11 +97,14 @@ def submit_process(given: ProcessInput, user: str, process_id: int | None = None
         options=dict(given.options),
         product_ids=tuple(product_ids),
         user=user,
+        request_id=request_id(),
     )
     try:
-        process = _create_with_free_identifier(process, stem, moment.timestamp())
+        process = _create_with_free_identifier(process, stem, moment.timestamp(), seal)
     except ProcessExistsError:
         return processes.get(process.id)
+    metrics.add(Metric.PROCESSES_SUBMITTED)
+    note(process_id=process.id)
     _send(process)
     return process
 
@@ -127,6 +138,7 @@ def retry_process(process_id: int, user: str) -> Process:
     UnavailableError
         If the queue does not take the message; the process is failed again.
     """
+    note(process_id=process_id)
     process = process_moves.restart(processes.get(process_id), clock.now().timestamp())
     processes.append_note(process, f"Retried by {user}")
     _send(process)
@@ -143,7 +155,9 @@ def give_up_process(process_id: int) -> None:
     except ProcessBusyError:
         logger.warning("a dead letter's process is being run", extra={"process_id": process_id})
     else:
-        logger.error("process given up", extra={"process_id": process_id})
+        about = {"process_id": process_id, "attempt": process.attempt, "request_id": process.request_id}
+        logger.error("process given up", extra=about)
+        metrics.add(Metric.PROCESSES_FAILED)
         discard_outputs(process)
 
 
@@ -246,11 +260,11 @@ def _check_inputs(given: ProcessInput) -> Sequence[int]:
     return list(dict.fromkeys(wanted))
 
 
-def _create_with_free_identifier(process: Process, stem: str, enqueued_at: float) -> Process:
+def _create_with_free_identifier(process: Process, stem: str, enqueued_at: float, seal: Seal) -> Process:
     for number in range(1, IDENTIFIER_TRIES + 1):
         named = process if number == 1 else replace(process, identifier=f"{stem}_{number}")
         try:
-            processes.create(named, enqueued_at)
+            processes.create(named, enqueued_at, seal(named))
         except IdentifierTakenError:
             continue
         return named

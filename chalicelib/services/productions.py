@@ -6,13 +6,14 @@ from chalicelib.errors import InvalidInputError, NotFoundError, UnavailableError
 from chalicelib.models.productions import Production, ProductionChange
 from chalicelib.storage import events, productions
 from chalicelib.storage.productions import GraphChangedError
+from chalicelib.storage.requests import Write
 
 GRAPH_TRIES = 30
 """Attempts at a creation with dependencies; of those that are made at once, each attempt lets at least one through."""
 
 
-def create_production(production: Production) -> None:
-    """Keep a new production. One request; with dependencies one more, which reads the graph.
+def create_production(production: Production, also: Sequence[Write] = ()) -> None:
+    """Keep a new production, together with other writes. One request; with dependencies one more, which reads the graph.
 
     Raises
     ------
@@ -22,7 +23,7 @@ def create_production(production: Production) -> None:
         If its event does not exist; if the event has a production of this name.
     """
     if not production.dependencies:
-        productions.create(production)  # nothing leads out of it: it closes no circle
+        productions.create(production, also=also)  # nothing leads out of it: it closes no circle
         return
     for _ in range(GRAPH_TRIES):
         edges, version = productions.graph(production.event_name)
@@ -30,7 +31,7 @@ def create_production(production: Production) -> None:
         if circle:
             raise InvalidInputError.of("dependencies", f"close a circle: {' -> '.join(circle)}", "value_error.circle")
         try:
-            productions.create(production, version)
+            productions.create(production, version, also)
         except GraphChangedError:
             continue
         return

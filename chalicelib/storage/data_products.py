@@ -41,8 +41,12 @@ def next_ids(count: int) -> range:
     return counters.next_ids("DATAPRODUCT", count)
 
 
-def create(product: DataProduct, also: Sequence[Write] = ()) -> DataProduct:
-    """Keep a new data product whose file is there, and return it. One transaction, with `also` others.
+Seal = Callable[[DataProduct], Sequence[Write]]
+"""What is written together with a data product, given what it is in the end."""
+
+
+def create(product: DataProduct, also: Sequence[Write] = (), seal: Seal = lambda _: ()) -> DataProduct:
+    """Keep a new data product whose file is there, and return it. One transaction, with `also` and `seal` others.
 
     Two targets may share a folder (`a/b` and `a_b`; a name that another target had before): where the address belongs to
     the other target, the file goes into a folder of its own, with a second transaction.
@@ -57,7 +61,8 @@ def create(product: DataProduct, also: Sequence[Write] = ()) -> DataProduct:
 
     def keep(product: DataProduct) -> None:
         def writes_at(place: lists.Place) -> list[Write]:
-            return [*also, targets.exists(product.target_id), _guard(product), *_writes(product, place)]
+            checks = [*also, targets.exists(product.target_id), _guard(product)]
+            return [*checks, *_writes(product, place), *seal(product)]
 
         try:
             lists.join(_table(), list_name(product.target_id), _order(product.id), writes_at)
@@ -69,7 +74,7 @@ def create(product: DataProduct, also: Sequence[Write] = ()) -> DataProduct:
     return _under_free_address(product, keep)
 
 
-def reserve(product: DataProduct, expires_at: int) -> DataProduct:
+def reserve(product: DataProduct, expires_at: int, seal: Seal = lambda _: ()) -> DataProduct:
     """Keep a data product whose file is yet to be uploaded, and return it; it vanishes unless it is completed.
 
     One transaction, or two as for `create`.
@@ -92,6 +97,7 @@ def reserve(product: DataProduct, expires_at: int) -> DataProduct:
             _guard(product, expires_at),
             *(groups.exists(each) for each in product.groups),
             requests.put(_table(), key(product.id), record, "attribute_not_exists(pk)"),
+            *seal(product),
         ]
         requests.transact(writes)
 

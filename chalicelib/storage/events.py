@@ -1,5 +1,6 @@
 """Events: `pk=EVENT#<name>, sk=EVENT` in the ledger table."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -27,8 +28,8 @@ def key(name: str) -> Key:
     return productions.event_key(name)
 
 
-def create(event: Event) -> None:
-    """Keep a new event. One transaction (condition: no event of this name; it joins the list of all).
+def create(event: Event, also: Sequence[Write] = ()) -> None:
+    """Keep a new event, together with other writes. One transaction (condition: no event of this name; it joins the list).
 
     Raises
     ------
@@ -48,7 +49,7 @@ def create(event: Event) -> None:
     }
 
     def writes_at(place: lists.Place) -> list[Write]:
-        return [requests.put(_table(), key(event.name), values | place._asdict(), "attribute_not_exists(pk)")]
+        return [requests.put(_table(), key(event.name), values | place._asdict(), "attribute_not_exists(pk)"), *also]
 
     try:
         lists.join(_table(), LIST, f"{event.created}#{event.name}", writes_at)

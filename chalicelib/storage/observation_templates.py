@@ -4,6 +4,7 @@ The card (`pk=TARGET#<target>, sk=OBSERVATIONTEMPLATE#<facility>#<name>`) is a c
 template of a name and facility, lists the templates of a target, and is read with it when an observation is asked for.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.errors import InvalidInputError, NotFoundError
@@ -36,8 +37,10 @@ def next_id() -> int:
     return counters.next_id("TEMPLATE")
 
 
-def create(template: ObservationTemplate) -> None:
-    """Keep a new template. One transaction (conditions: its target exists, has room, and has none of this name).
+def create(template: ObservationTemplate, also: Sequence[Write] = ()) -> None:
+    """Keep a new template, together with other writes. One transaction.
+
+    Conditions: its target exists, has room, and has none of this name.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def create(template: ObservationTemplate) -> None:
             _count_one_more(template.target_id),
             requests.put(_table(), _card_key(template), record, "attribute_not_exists(pk)"),
             requests.put(_table(), key(template.id), record | place._asdict(), "attribute_not_exists(pk)"),
+            *also,
         ]
 
     try:

@@ -3,7 +3,7 @@
 What a process goes through stands in `process_moves`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -52,8 +52,10 @@ def next_id() -> int:
     return counters.next_id("PROCESS")
 
 
-def create(process: Process, enqueued_at: float) -> None:
-    """Keep a new process. One transaction (conditions: its target exists, neither its id nor its identifier is in use).
+def create(process: Process, enqueued_at: float, also: Sequence[Write] = ()) -> None:
+    """Keep a new process, together with other writes. One transaction.
+
+    Conditions: its target exists, neither its id nor its identifier is in use.
 
     Raises
     ------
@@ -78,6 +80,7 @@ def create(process: Process, enqueued_at: float) -> None:
         "options": pack(process.options),
         "product_ids": list(process.product_ids),
         "user": process.user,
+        "request_id": process.request_id,
         "enqueued_at": number(enqueued_at),
         **open_place(process.id, process.created),
         **dict.fromkeys(("attempt", "tries", "released_attempt", "handovers", "done", "total"), 0),
@@ -93,6 +96,7 @@ def create(process: Process, enqueued_at: float) -> None:
         ),
         requests.put(_table(), key(process.id), record, "attribute_not_exists(pk)"),
         requests.put(_table(), card_key(process.target_id, process.id), card),
+        *also,
     ]
     try:
         requests.transact(writes)

@@ -9,7 +9,7 @@ from chalicelib.models.productions import MAX_PRODUCTIONS, Production
 from chalicelib.settings import get_settings
 from chalicelib.storage import requests
 from chalicelib.storage.freeform import change_record, check_free_form_size, check_size, pack, unpack
-from chalicelib.storage.requests import ConditionFailedError, Key
+from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
 NAMES = "production_names"
 GRAPH = "graph_version"
@@ -30,8 +30,8 @@ class GraphChangedError(Exception):
     """Raised when another production with dependencies was added meanwhile, so that circles must be looked for again."""
 
 
-def create(production: Production, graph_version: int | None = None) -> None:
-    """Keep a new production. One transaction (conditions: its event exists, it does not).
+def create(production: Production, graph_version: int | None = None, also: Sequence[Write] = ()) -> None:
+    """Keep a new production, together with other writes. One transaction (conditions: its event exists, it does not).
 
     Parameters
     ----------
@@ -75,6 +75,7 @@ def create(production: Production, graph_version: int | None = None) -> None:
     writes = [
         requests.update(_table(), event_key(production.event_name), expression, condition, names=names, values=values),
         requests.put(_table(), key(production.event_name, production.name), record, "attribute_not_exists(pk)"),
+        *also,
     ]
     try:
         requests.transact(writes)

@@ -1,7 +1,7 @@
 """Targets: `pk=TARGET#<id>, sk=TARGET` in the telescope table; a guard on the name; a card in a zone of the sky."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -37,8 +37,8 @@ def next_id() -> int:
     return counters.next_id("TARGET")
 
 
-def create(target: Target) -> None:
-    """Keep a new target. One transaction (conditions: neither its id nor its name is in use).
+def create(target: Target, also: Sequence[Write] = ()) -> None:
+    """Keep a new target, together with other writes. One transaction (conditions: neither its id nor its name is in use).
 
     Raises
     ------
@@ -52,6 +52,7 @@ def create(target: Target) -> None:
             _guard(target.name, target.id),
             requests.put(_table(), key(target.id), record | place._asdict(), "attribute_not_exists(pk)"),
             *_cards(target),
+            *also,
         ]
 
     try:
