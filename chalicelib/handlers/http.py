@@ -166,10 +166,10 @@ class Router:
         self._blueprint = blueprint
         self._family = family
 
-    def add(self, path: str, *, open_methods: tuple[str, ...] = READING, **views: View) -> None:
+    def add(self, path: str, *, open_methods: Callable[[], tuple[str, ...]] = lambda: READING, **views: View) -> None:
         """Answer `path` with one view for each method: `router.add("/events", GET=list_events, POST=create_event)`.
 
-        Methods outside `open_methods` need a bearer token.
+        Methods outside those that `open_methods` returns need a bearer token.
         """
         allowed = ", ".join([*(m for m in METHODS if m in views or (m == "HEAD" and "GET" in views)), "OPTIONS"])
 
@@ -179,7 +179,7 @@ class Router:
             started = time.perf_counter()
             with invocation(raw.lambda_context, **about):
                 try:
-                    reply = self._answer(raw, params, views, allowed, open_methods)
+                    reply = self._answer(raw, params, views, allowed, open_methods())
                     answer = _to_chalice(raw, reply)
                 except Exception:  # noqa: BLE001 - the last border: errors in telling of errors
                     logger.exception("answering failed")
@@ -217,8 +217,12 @@ class Router:
             # API Gateway leaves path parameters encoded, the emulator decodes them; no name holds a percent sign, so
             # decoding what is decoded already changes nothing.
             request = Request(raw, {name: unquote(value) for name, value in params.items()})
+            authorization = raw.headers.get("authorization")
             if not is_open:
-                request.user = auth.require_user(raw.headers.get("authorization"))
+                request.user = auth.require_user(authorization)
+            elif raw.method not in READING:
+                request.user = auth.user_or_none(authorization) or ""
+            if request.user:
                 note(user=request.user)
             limit = get_settings().max_body_bytes
             if len(request.body) > limit:

@@ -5,14 +5,12 @@ from typing import Any
 from chalice import Blueprint
 
 from chalicelib.errors import InvalidInputError, MalformedBodyError
-from chalicelib.handlers import auth
 from chalicelib.handlers.body import Form, parse_json_object
 from chalicelib.handlers.callers import throttle_key
 from chalicelib.handlers.http import READING, Request, Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.models.observing import ObserveInput
 from chalicelib.models.validation import validate_telescope
-from chalicelib.observability import note
 from chalicelib.services import observing as service
 from chalicelib.settings import get_settings
 from chalicelib.storage import throttle
@@ -25,14 +23,9 @@ SCOPE = "observe"
 
 def observe(request: Request) -> Reply:
     """Ask for an observation, of which the sender will hear by e-mail."""
-    authorization = request.raw.headers.get("authorization")
-    user = (
-        auth.require_user(authorization) if get_settings().observe_requires_token else auth.user_or_none(authorization)
-    )
-    note(user=user or "")
     throttle.take(SCOPE, throttle_key(request), get_settings().throttle_observe)
     given = validate_telescope(ObserveInput, _sent(request))
-    observation_pk = service.observe(given, user or "")
+    observation_pk = service.observe(given, request.user, request.identity)
     return Reply(given.echo(), 201, {"Location": f"{request.stage_prefix}/api/observations/{observation_pk}/"})
 
 
@@ -57,4 +50,8 @@ def _values(form: Form) -> dict[str, Any]:
     return values
 
 
-router.add("/api/observe", open_methods=(*READING, "POST"), POST=observe)
+def _open_methods() -> tuple[str, ...]:
+    return READING if get_settings().observe_requires_token else (*READING, "POST")
+
+
+router.add("/api/observe", open_methods=_open_methods, POST=observe)

@@ -65,9 +65,9 @@ class ObserveInput(BaseModel):
         name = self.overrides.get("name")
         return default if name is None or (isinstance(name, str) and not name.strip()) else name
 
-    def digest(self) -> str:
-        """Return what tells this input from every other: equal ones have the same."""
-        text = json.dumps(self.echo(), sort_keys=True, separators=(",", ":"))
+    def digest(self, identity: str = "") -> str:
+        """Return what tells this input from every other: equal ones have the same, if their requests have one identity."""
+        text = identity + json.dumps(self.echo(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -78,7 +78,7 @@ class Submission:
     Parameters
     ----------
     digest : str
-        Of the input that asked for it.
+        Of the input that asked for it, and of the key if the request had one.
     name : str
         By which the facility is asked for it; of nobody else's.
     parameters : dict
@@ -93,6 +93,8 @@ class Submission:
         Until when the facility may be at work on it, so that not finding it there means nothing; seconds since 1970.
     is_lost : bool
         Whether an answer to it was lost, so that the facility may have it.
+    is_keyed : bool
+        Whether its request had an `Idempotency-Key`: then whoever sends that again means this one, whenever that is.
     observation_id : int, optional
         The observation that it became.
     """
@@ -110,4 +112,5 @@ class Submission:
     worked_until: float
     held_until: float
     is_lost: bool = False
+    is_keyed: bool = False
     observation_id: int | None = None

@@ -24,6 +24,7 @@ from chalicelib.models.observations import Observation
 from chalicelib.models.observing import ObserveInput, Submission
 from chalicelib.models.targets import Target
 from chalicelib.observability import logger, metrics
+from chalicelib.services.asking_again import BUSY_S, UNSETTLED, earlier_of, kept_s, tell
 from chalicelib.storage import alerts, observation_templates, observations, submissions
 from chalicelib.storage.requests import ConditionFailedError
 from chalicelib.storage.submissions import NameTakenError
@@ -40,12 +41,6 @@ WORK_S = 28.0
 ARRIVAL_S = 30.0
 """Seconds after which a facility that was asked has the observation, or never will."""
 
-TOGETHER_S = 10.0
-"""Seconds within which equal requests are asked for on purpose, so that each is an observation of its own."""
-
-BUSY_S = 5.0
-"""Seconds after which a caller may ask again while somebody else looks after the submission."""
-
 PAUSE_S = 1.0
 """Seconds after which a facility that broke off is asked again whether it has an observation."""
 
@@ -61,11 +56,6 @@ GIVEN_UP_AFTER = timedelta(minutes=15)
 NAMES_IN_ORDER = 20
 """Numbers that are tried behind a name in use, before one that nobody would guess."""
 
-UNSETTLED = (
-    "It is not known yet whether the facility has taken this observation. "
-    "Send the same request again after the time that Retry-After tells: it will not be doubled."
-)
-
 
 class _UnsettledError(Exception):
     """Raised when a facility may have a submission; `answer` is what the caller is told."""
@@ -75,8 +65,13 @@ class _UnsettledError(Exception):
         self.answer = answer
 
 
-def observe(given: ObserveInput, user: str) -> int:
+def observe(given: ObserveInput, user: str, identity: str = "") -> int:
     """Ask for an observation of a target as a template says, and return its id; an alert is opened with it.
+
+    Parameters
+    ----------
+    identity : str
+        What the request has in common with its repetitions only, if it has an `Idempotency-Key`.
 
     Raises
     ------
@@ -98,8 +93,8 @@ def observe(given: ObserveInput, user: str) -> int:
             raise NotFoundError(f"Template '{given.template_name}' not found for {wanted}")
         default = f"{given.template_name}-{asked:%Y-%m-%d-%H%M%S}"
         form = {**template.fields, **given.overrides, "name": given.name(default)}
-        draft = _draft(given, user, facility.check_form(form, target), asked)
-        earlier = _earlier(draft)
+        draft = _draft(given, user, identity, facility.check_form(form, target), asked)
+        earlier = earlier_of(draft)
         if isinstance(earlier, int):
             return earlier
         submission = earlier or _begin(draft, facility.max_name_length)
@@ -147,10 +142,10 @@ def settle_submissions(seconds_left: Callable[[], float]) -> int:
     return settled
 
 
-def _draft(given: ObserveInput, user: str, parameters: dict[str, Any], asked: datetime) -> Submission:
+def _draft(given: ObserveInput, user: str, identity: str, parameters: dict[str, Any], asked: datetime) -> Submission:
     worked_until = asked.timestamp() + WORK_S
     return Submission(
-        digest=given.digest(),
+        digest=given.digest(identity),
         name=parameters["name"],
         facility=given.facility,
         target_id=given.target,
@@ -162,45 +157,8 @@ def _draft(given: ObserveInput, user: str, parameters: dict[str, Any], asked: da
         holder=uuid.uuid4().hex,
         worked_until=worked_until,
         held_until=worked_until + ARRIVAL_S,
+        is_keyed=bool(identity),
     )
-
-
-def _earlier(draft: Submission) -> Submission | int | None:
-    """Return what the same input asked for before, in vain: a submission to go on with, or the observation that came of it.
-
-    A submission on which its first request has just begun to work is not this one's: who asks twice at once wants two. One
-    that takes long may have died, or been given up by its caller, who asks again.
-
-    Raises
-    ------
-    UnavailableError
-        If there is one that cannot be gone on with yet.
-    """
-    now = clock.now().timestamp()
-    wait_s = 0.0
-    settled: Submission | None = None
-    for seen in submissions.of_input(draft.digest, now):
-        is_worked_on = seen.worked_until > now
-        if seen.observation_id is not None:
-            settled = settled or seen
-        elif seen.held_until <= now:
-            taken = submissions.take_over(seen, draft)
-            if taken is not None:
-                return taken
-            wait_s = max(wait_s, BUSY_S)
-        elif seen.is_lost or _age_s(seen) > TOGETHER_S:
-            wait_s = max(wait_s, BUSY_S if is_worked_on else seen.held_until - now)
-    if wait_s:
-        raise UnavailableError(UNSETTLED, math.ceil(wait_s))
-    if settled is None:
-        return None
-    submissions.tell(settled, now)
-    return settled.observation_id
-
-
-def _age_s(submission: Submission) -> float:
-    """Return the seconds since the last of those began who may have sent a submission."""
-    return (clock.now() - clock.from_text(submission.sent)).total_seconds()
 
 
 def _about(submission: Submission) -> dict[str, str]:
@@ -332,10 +290,7 @@ def _settle(submission: Submission, submitted: Submitted, facility: Facility, *,
         modified=clock.to_text(now),
         user=submission.user,
     )
-    # Of one that was lost, or that takes long, somebody may have been told that asking again does not double it.
-    is_promised = submission.is_lost or _age_s(submission) > TOGETHER_S
-    kept_s = (submissions.TOLD_KEPT_S if is_promised else 0) if is_told else submissions.SETTLED_KEPT_S
-    end = submissions.settling(submission, observation.id, now.timestamp(), kept_s)
+    end = submissions.settling(submission, observation.id, now.timestamp(), kept_s(submission, is_told=is_told))
     try:
         observations.create(observation, [alerts.opening(observation, submission.email), *end])
     except NotFoundError:
@@ -353,7 +308,7 @@ def _settled_already(submission: Submission, *, is_told: bool) -> int:
     if observation_pk is None:
         raise UnavailableError(UNSETTLED, math.ceil(BUSY_S))
     if is_told:
-        submissions.tell(submission, clock.now().timestamp())
+        tell(submission, clock.now().timestamp())
     return observation_pk
 
 

@@ -11,6 +11,7 @@ from urllib3 import PoolManager
 from chalicelib.errors import UnavailableError
 from chalicelib.models.observations import ObservationState
 from chalicelib.services import observing as service
+from chalicelib.services.asking_again import UNSETTLED
 from chalicelib.storage import circuits, clients, observations, submissions
 from local.portal.stand_in import StandIn
 from tests.asking import FIRST_NAME, Killer, asked, fail_to_submit, groups_of, kept, prepare, submit_again, unsettled
@@ -18,7 +19,7 @@ from tests.conftest import Answer, Api, Aws, Clock, forget
 from tests.facilities.scripted import INSTRUMENTS, ScriptedServer, Told
 
 SUBMIT = "/api/requestgroups/"
-AGAIN = {"detail": service.UNSETTLED}
+AGAIN = {"detail": UNSETTLED}
 
 
 def sent(portal: StandIn) -> int:
