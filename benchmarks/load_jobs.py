@@ -25,19 +25,20 @@ SETTINGS = {
     "LOCAL_JOB_WORKERS": "3",
     # a dead worker is noticed sooner, so that the benchmark ends sooner
     "JOB_LEASE_S": "5",
+    "JOB_RESEND_AFTER_S": "15",
     "LOCAL_SWEEP_INTERVAL_S": "2",
     # the limit is for jobs that kill their workers; here they are innocent
     "JOB_MAX_TRIES": "20",
 }
 TARGETS, FRAMES, FRAME_SIZE_PX = 10, 3, 64
-KILL_EVERY_S = 2.0
-"""Mean time between two kills."""
+KILL_EVERY_S, MAX_KILLS = 3.0, 25
+"""Mean time between two kills, and when it is enough: the supervisor waits longer and longer for what dies so often."""
 
 SEED = 1
 CUT_SHARE = 0.2
 """Share of the jobs that are asked for twice, because the first answer is lost."""
 
-MAX_S = 150
+MAX_S = 180
 
 
 @dataclass
@@ -49,9 +50,9 @@ class Kills:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Kill until `stop`."""
+        """Kill until `stop`, or until it is enough."""
         chance = random.Random(SEED)
-        while not self._stop.wait(chance.expovariate(1 / KILL_EVERY_S)):
+        while self.count < MAX_KILLS and not self._stop.wait(chance.expovariate(1 / KILL_EVERY_S)):
             workers = _workers(self.server_pid)
             if workers:
                 with suppress(ProcessLookupError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from chalicelib.storage import clients
 from local.orphan import end_with_parent
 from local.wsgi import create_app
 
@@ -41,6 +42,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Take a connection back from the thread; called by the main loop."""
         self._at_work -= 1
         super().finish_request(conn, fs)
+        if self._at_work and self.alive and self.nr_conns < self.worker_connections:
+            # Who waits to be let in now has found no worker free. With enough callers that keep their connections none
+            # ever is: each request that is done lets one more in.
+            for listener in self.sockets:
+                self.accept(listener)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -62,7 +68,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self.cfg.set(name, value)
 
     def load(self) -> "WSGIApplication":
-        """Return the app."""
+        """Return the app, and import boto3 with it, once for all workers; else each does so in its first request."""
+        clients.dynamodb()
+        clients.s3()
         return create_app()
 
 

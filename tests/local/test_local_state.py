@@ -178,9 +178,31 @@ def test_wrong_settings_are_told_by_name_without_a_traceback(
     assert "secret" not in lines[1]
 
 
-def test_a_worker_that_is_busy_leaves_new_connections_to_the_others() -> None:
-    worker = Worker(1, os.getpid(), [], None, 60, Config(), None)
+def busy_worker(listeners: list[socket.socket]) -> Worker:
+    worker = Worker(1, os.getpid(), listeners, None, 60, Config(), None)
     worker.tpool = SimpleNamespace(submit=lambda *_: Future())
+    return worker
+
+
+def test_a_worker_that_is_never_idle_lets_a_caller_in_whenever_a_request_is_done() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        worker = busy_worker([listener])
+        for _ in range(3):
+            worker.enqueue_req(None)
+        done: Future[bool] = Future()
+        done.set_result(False)
+        connection = SimpleNamespace(close=lambda **_: None)
+        worker.finish_request(connection, done)
+        assert worker.nr_conns == -1  # that one has gone, and nobody waits
+        with socket.create_connection(listener.getsockname()), socket.create_connection(listener.getsockname()):
+            worker.finish_request(connection, done)
+            assert worker.nr_conns == -1  # another has gone, and one has come
+        worker.tmp.close()
+
+
+def test_a_worker_that_is_busy_leaves_new_connections_to_the_others() -> None:
+    worker = busy_worker([])
     worker.set_accept_enabled(True)
     worker.enqueue_req(None)
     worker.set_accept_enabled(True)  # as in every turn of its main loop
