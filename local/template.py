@@ -5,60 +5,34 @@ writes the files; a test fails when they are not what this module would write.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from chalicelib.storage import schema
-from local import parameters
+from local import alarms, dashboard, gateway, parameters, policies
+from local.logical_names import (
+    API,
+    BUCKET,
+    FUNCTIONS,
+    LAYER_OF,
+    LAYERS,
+    PLACES,
+    QUEUE_OF,
+    QUEUES,
+    TABLES,
+    arn,
+    layer_file,
+    log_group,
+    ref,
+)
+from local.policies import policy
+
+__all__ = ["FUNCTIONS", "LAYERS", "LAYER_OF", "QUEUES", "QUEUE_OF", "TABLES", "layer_file", "policy"]
 
 FOLDER = Path(__file__).resolve().parents[1] / ".chalice"
 
-TABLES = {
-    "ledger": "LedgerTable",
-    "telescope": "TelescopeTable",
-    "operations": "OperationsTable",
-    "idempotency": "IdempotencyTable",
-}
-QUEUES = {
-    "dead-letters": "DeadLetterQueue",
-    "given-up": "GivenUpQueue",
-    "timelapse": "TimelapseQueue",
-    "pipeline": "PipelineQueue",
-    "renditions": "RenditionQueue",
-}
-FUNCTIONS = {
-    "api": "APIHandler",
-    "run_timelapse": "RunTimelapse",
-    "run_pipeline": "RunPipeline",
-    "make_rendition": "MakeRendition",
-    "run_dead_letters": "RunDeadLetters",
-    "sweep": "Sweep",
-    "process_alerts": "ProcessAlerts",
-}
-QUEUE_OF = {
-    "run_timelapse": "timelapse",
-    "run_pipeline": "pipeline",
-    "make_rendition": "renditions",
-    "run_dead_letters": "dead-letters",
-}
-LAYERS = {"timelapse": "TimelapseLayer", "pipeline": "PipelineLayer"}
-LAYER_OF = {"run_timelapse": "timelapse", "make_rendition": "timelapse", "run_pipeline": "pipeline"}
-"""Which of them a function carries: all the libraries together would be larger than Lambda takes."""
-
-_READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
-_WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
-_COUNT = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
-_OPERATE = [*_COUNT, "dynamodb:PutItem"]
-_CIRCUIT = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
-_FILES = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-_CONSUME = [
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-    "sqs:ChangeMessageVisibility",
-    "sqs:GetQueueUrl",
-]
-_SEND = ["sqs:SendMessage", "sqs:GetQueueUrl"]
+_KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 
 
 def resources() -> dict[str, Any]:
@@ -68,91 +42,56 @@ def resources() -> dict[str, Any]:
         made[logical] = _table(table)
     for queue, logical in zip(schema.queues(), QUEUES.values(), strict=True):
         made[logical] = _queue(queue)
-    made["Artefacts"] = _bucket()
+    made[BUCKET] = _bucket()
+    made["ArtefactsPolicy"] = _bucket_policy()
     for layer, logical in LAYERS.items():
         about = {"ContentUri": f"./{layer_file(layer)}", "Description": f"requirements-{layer}.txt"}
         made[logical] = {"Type": "AWS::Serverless::LayerVersion", "Properties": about}
     for function, logical in FUNCTIONS.items():
         made[logical] = _function(function)
         made[log_group(function)] = _log_group(function)
-    made |= _gateway_responses()
-    return {"Parameters": parameters.PARAMETERS, "Conditions": parameters.CONDITIONS, "Resources": made}
+    made[API] = gateway.api()
+    made |= gateway.resources()
+    made |= alarms.resources(timeouts_s())
+    made[dashboard.DASHBOARD] = dashboard.resource()
+    return {
+        "Parameters": parameters.PARAMETERS,
+        "Rules": parameters.RULES,
+        "Conditions": parameters.CONDITIONS,
+        "Resources": made,
+        "Outputs": outputs(),
+    }
 
 
-def log_group(function: str) -> str:
-    """Return the logical name of a function's log group."""
-    return f"{FUNCTIONS[function]}Logs"
+def outputs() -> dict[str, Any]:
+    """Return what a stack says of itself: the names that scripts need, called as the settings are. Nothing is secret."""
+    console = "https://${AWS::Region}.console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}"
+    made: dict[str, Any] = {
+        "ApiUrl": (parameters.public_url(), "Address of the API, for SIDEREAL_URL"),
+        "DeadLetterQueue": (ref(QUEUES["dead-letters"]), "Queue of the messages that failed three times"),
+        "DashboardUrl": ({"Fn::Sub": f"{console}#dashboards:name=${{{dashboard.DASHBOARD}}}"}, "The dashboard"),
+        "LogGroups": ({"Fn::Sub": "/sidereal/${AWS::StackName}/"}, "What the names of all log groups begin with"),
+        "AlarmTopic": (ref(alarms.TOPIC), "Topic of the alarms"),
+    }
+    for setting, logical in PLACES.items():
+        made[_camel(setting)] = (ref(logical), setting)
+    return {name: {"Value": value, "Description": text} for name, (value, text) in made.items()}
 
 
-def layer_file(layer: str) -> str:
-    """Return the name of a layer's zip file beside the template."""
-    return f"{layer}-layer.zip"
-
-
-def policy(function: str) -> dict[str, Any]:
-    """Return the policy of one function: what it calls, on the resources it calls."""
-    statements = [
-        # CloudFormation's attribute ends in ":*", which stands for the streams of this one group
-        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], _arn(log_group(function))),
-        # X-Ray has no resources to name
-        _allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
-    ]
-    if function == "sweep":
-        statements += [
-            _allow(["dynamodb:Query"], *_arns("telescope")),
-            _allow(["dynamodb:UpdateItem"], _arn("TelescopeTable")),
-            _allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")),
-        ]
-        return {"Version": "2012-10-17", "Statement": statements}
-    if function == "process_alerts":
-        frames, timelapses, thumbnails = (
-            {"Fn::Sub": f"${{Artefacts.Arn}}/{folder}/*"} for folder in ("products", "processes", "thumbnails")
-        )
-        statements += [
-            _allow([*_READ, *_WRITE], *_arns("telescope")),
-            _allow(_CIRCUIT, _arn("OperationsTable")),
-            _allow(["s3:PutObject", "s3:AbortMultipartUpload"], frames),
-            _allow(["s3:DeleteObject"], frames, timelapses, thumbnails),
-            _allow(_SEND, _arn("TimelapseQueue")),
-            parameters.token_statement(),
-            parameters.mail_statement(),
-        ]
-        return {"Version": "2012-10-17", "Statement": statements}
-    if function == "make_rendition":
-        own = [{"Fn::Sub": f"${{Artefacts.Arn}}/{folder}/*"} for folder in schema.KEPT_DAYS]
-        statements += [
-            _allow([*_READ, *_WRITE], _arn("TelescopeTable")),
-            _allow(["s3:GetObject"], {"Fn::Sub": "${Artefacts.Arn}/*"}),
-            _allow(["s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"], *own),
-            # without it S3 answers 403 for a file that is gone
-            _allow(["s3:ListBucket"], _arn("Artefacts")),
-            _allow(_CONSUME, _arn("RenditionQueue")),
-        ]
-        return {"Version": "2012-10-17", "Statement": statements}
-    statements += [
-        _allow([*_READ, *_WRITE], *_arns("telescope")),
-        _allow(_OPERATE if function == "api" else _COUNT, _arn("OperationsTable")),
-        _allow(_FILES, {"Fn::Sub": "${Artefacts.Arn}/*"}),
-        _allow(["s3:ListBucket"], _arn("Artefacts")),
-    ]
-    if function == "api":
-        statements.append(_allow([*_READ, *_WRITE], *_arns("ledger")))
-        statements.append(_allow(_OPERATE, _arn("IdempotencyTable")))
-        statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue"), _arn("RenditionQueue")))
-        statements.append(parameters.token_statement())
-    else:
-        if function == "run_dead_letters":
-            statements.append(_allow(_SEND, _arn("GivenUpQueue")))
-        statements.append(_allow(_CONSUME, _arn(QUEUES[QUEUE_OF[function]])))
-    if function in ("run_timelapse", "run_pipeline"):  # a run that hands over asks for the next one
-        statements.append(_allow(_SEND, _arn("TimelapseQueue"), _arn("PipelineQueue")))
-    return {"Version": "2012-10-17", "Statement": statements}
+def timeouts_s() -> dict[str, int]:
+    """Return the time-out of each function, seconds, as `.chalice/config.json` has it."""
+    config = json.loads((FOLDER / "config.json").read_text("utf-8"))
+    own = config["lambda_functions"]
+    return {
+        function: own["api_handler" if function == "api" else function].get("lambda_timeout", config["lambda_timeout"])
+        for function in FUNCTIONS
+    }
 
 
 def files() -> dict[Path, str]:
     """Return the text of every generated file."""
     contents = {FOLDER / "resources.json": resources()}
-    contents |= {FOLDER / f"policy-{function}.json": policy(function) for function in FUNCTIONS}
+    contents |= {FOLDER / f"policy-{function}.json": made for function, made in policies.all_policies().items()}
     return {path: json.dumps(content, indent=1) + "\n" for path, content in contents.items()}
 
 
@@ -162,22 +101,29 @@ def main() -> None:
         path.write_text(text, "utf-8")
 
 
+def _camel(setting: str) -> str:
+    return "".join(word.capitalize() for word in setting.split("_"))
+
+
 def _table(table: schema.Table) -> dict[str, Any]:
     # Names are left to CloudFormation, so that stages live side by side.
     properties = {key: value for key, value in table.creation().items() if key != "TableName"}
     properties["PointInTimeRecoverySpecification"] = {"PointInTimeRecoveryEnabled": True}
     properties["SSESpecification"] = {"SSEEnabled": True}
+    properties["DeletionProtectionEnabled"] = {"Fn::If": ["HasProtectedTables", True, False]}
     if table.ttl_attribute:
         properties["TimeToLiveSpecification"] = {"AttributeName": table.ttl_attribute, "Enabled": True}
-    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-    return {"Type": "AWS::DynamoDB::Table", **kept, "Properties": properties}
+    return {"Type": "AWS::DynamoDB::Table", **_KEPT, "Properties": properties}
 
 
 def _queue(queue: schema.Queue) -> dict[str, Any]:
     properties: dict[str, Any] = queue.attributes()
     if queue.has_dead_letters:
-        arn = {"Fn::GetAtt": [QUEUES["dead-letters"], "Arn"]}
-        properties["RedrivePolicy"] = {"deadLetterTargetArn": arn, "maxReceiveCount": schema.MAX_DELIVERIES}
+        target = arn(QUEUES["dead-letters"])
+        properties["RedrivePolicy"] = {"deadLetterTargetArn": target, "maxReceiveCount": schema.MAX_DELIVERIES}
+    if queue.name != schema.DEAD_LETTER_QUEUE:
+        # That one cannot say whose dead letters it takes: those queues name it already.
+        properties["RedriveAllowPolicy"] = {"redrivePermission": "denyAll"}
     return {"Type": "AWS::SQS::Queue", "Properties": {**properties, "SqsManagedSseEnabled": True}}
 
 
@@ -188,12 +134,12 @@ def _bucket() -> dict[str, Any]:
     encryption = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     return {
         "Type": "AWS::S3::Bucket",
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
+        **_KEPT,
         "Properties": {
             "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
             "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
-            **_bucket_cors(),
+            "CorsConfiguration": parameters.bucket_cors(),
             "LifecycleConfiguration": {
                 "Rules": [abort, uncompleted, *(_expiry(*kept) for kept in schema.KEPT_DAYS.items())]
             },
@@ -201,35 +147,33 @@ def _bucket() -> dict[str, Any]:
     }
 
 
+def _bucket_policy() -> dict[str, Any]:
+    unencrypted = {
+        "Sid": "EncryptedConnectionsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn(BUCKET), {"Fn::Sub": f"${{{BUCKET}.Arn}}/*"}],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    properties = {"Bucket": ref(BUCKET), "PolicyDocument": {"Version": "2012-10-17", "Statement": [unencrypted]}}
+    # It stays with its bucket.
+    return {"Type": "AWS::S3::BucketPolicy", **_KEPT, "Properties": properties}
+
+
 def _expiry(folder: str, days: int) -> dict[str, Any]:
     # a day later than the records that lead there
     return {"Id": f"old-{folder}", "Status": "Enabled", "Prefix": f"{folder}/", "ExpirationInDays": days + 1}
 
 
-def _bucket_cors() -> dict[str, Any]:
-    rules = (schema.bucket_cors() or {}).get("CORSRules")
-    return {"CorsConfiguration": {"CorsRules": rules}} if rules else {}
-
-
 def _function(function: str) -> dict[str, Any]:
-    variables: dict[str, Any] = {
-        "LEDGER_TABLE": {"Ref": "LedgerTable"},
-        "TELESCOPE_TABLE": {"Ref": "TelescopeTable"},
-        "OPERATIONS_TABLE": {"Ref": "OperationsTable"},
-        "BUCKET": {"Ref": "Artefacts"},
-        "TIMELAPSE_QUEUE": {"Ref": "TimelapseQueue"},
-        "PIPELINE_QUEUE": {"Ref": "PipelineQueue"},
-        "RENDITION_QUEUE": {"Ref": "RenditionQueue"},
-        "GIVEN_UP_QUEUE": {"Ref": "GivenUpQueue"},
-        "IDEMPOTENCY_TABLE": {"Ref": "IdempotencyTable"},
-    }
     properties: dict[str, Any] = {
-        "Environment": {"Variables": variables},
-        "LoggingConfig": {"LogGroup": {"Ref": log_group(function)}},
+        "Environment": {"Variables": _places(function) | parameters.settings_of(function)},
+        "LoggingConfig": {"LogGroup": ref(log_group(function))},
+        "Tracing": ref("Tracing"),
     }
-    variables |= parameters.settings_of(function)
     if function in LAYER_OF:
-        properties["Layers"] = [{"Ref": LAYERS[LAYER_OF[function]]}]
+        properties["Layers"] = [ref(LAYERS[LAYER_OF[function]])]
         properties["EphemeralStorage"] = {"Size": 10_240}
     if function in QUEUE_OF:
         source: dict[str, Any] = {
@@ -241,55 +185,22 @@ def _function(function: str) -> dict[str, Any]:
             source["ScalingConfig"] = {"MaximumConcurrency": 50}
         properties["Events"] = {f"{FUNCTIONS[function]}SqsEventSource": {"Properties": source}}
     if function == "process_alerts":
-        properties["Events"] = {"ProcessAlertsEvent": {"Properties": {"Schedule": {"Ref": "AlertRate"}}}}
+        properties["Events"] = {"ProcessAlertsEvent": {"Properties": {"Schedule": ref("AlertRate")}}}
     return {"Properties": properties}
+
+
+def _places(function: str) -> dict[str, Any]:
+    """Return the settings that tell a function where things are: of those that its policy lets it use."""
+    used = set(re.findall(r"\w+", json.dumps(policy(function))))
+    return {setting: ref(logical) for setting, logical in PLACES.items() if logical in used}
 
 
 def _log_group(function: str) -> dict[str, Any]:
     properties = {
         "LogGroupName": {"Fn::Sub": f"/sidereal/${{AWS::StackName}}/{function}"},
-        "RetentionInDays": {"Ref": "LogRetentionDays"},
+        "RetentionInDays": ref("LogRetentionDays"),
     }
     return {"Type": "AWS::Logs::LogGroup", "Properties": properties}
-
-
-def _gateway_responses() -> dict[str, Any]:
-    """Return what API Gateway answers by itself; it cannot tell the two APIs apart, so both families' keys are there."""
-    answers = {
-        "NotFound": ("MISSING_AUTHENTICATION_TOKEN", 404, "Resource not found", "Not found."),
-        "TooLarge": ("REQUEST_TOO_LARGE", 413, "Request body too large", "Request body too large."),
-        "Throttled": ("THROTTLED", 429, "Too many requests", "Request was throttled."),
-        "Quota": ("QUOTA_EXCEEDED", 429, "Too many requests", "Request was throttled."),
-        "Denied": ("UNAUTHORIZED", 401, "Unauthorized", "Unauthorized."),
-        "ClientFault": ("DEFAULT_4XX", None, "Bad request", "Bad request."),
-        "ServerFault": ("DEFAULT_5XX", None, "Internal server error", "Internal server error."),
-    }
-    made = {}
-    for name, (kind, status, error, detail) in answers.items():
-        properties: dict[str, Any] = {
-            "RestApiId": {"Ref": "RestAPI"},
-            "ResponseType": kind,
-            "ResponseTemplates": {"application/json": json.dumps({"error": error, "detail": detail})},
-        }
-        if status is not None:
-            properties["StatusCode"] = str(status)
-        if status == 429:
-            properties["ResponseParameters"] = {"gatewayresponse.header.Retry-After": "'1'"}
-        made[f"Gateway{name}"] = {"Type": "AWS::ApiGateway::GatewayResponse", "Properties": properties}
-    return made
-
-
-def _allow(actions: list[str], *on: Any) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": actions, "Resource": list(on)}
-
-
-def _arn(logical: str) -> dict[str, Any]:
-    return {"Fn::GetAtt": [logical, "Arn"]}
-
-
-def _arns(table: str) -> list[Any]:
-    logical = TABLES[table]
-    return [_arn(logical), {"Fn::Sub": f"${{{logical}.Arn}}/index/{schema.LIST_INDEX}"}]
 
 
 if __name__ == "__main__":

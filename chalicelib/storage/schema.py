@@ -101,7 +101,12 @@ def bucket_cors() -> dict[str, Any] | None:
     origins = list(get_settings().cors_origins)
     if not origins:
         return None
-    return {"CORSRules": [{"AllowedMethods": ["GET", "POST"], "AllowedOrigins": origins, "AllowedHeaders": ["*"]}]}
+    return {"CORSRules": cors_rules(origins)}
+
+
+def cors_rules(origins: Any) -> list[dict[str, Any]]:
+    """Return the CORS rules of a bucket for these origins, or for what stands for them in a template."""
+    return [{"AllowedMethods": ["GET", "POST"], "AllowedOrigins": origins, "AllowedHeaders": ["*"]}]
 
 
 def _key_schema(*names: str) -> list[dict[str, str]]:

@@ -43,7 +43,9 @@ def test_only_the_functions_that_speak_to_the_portal_may_read_its_token(function
     if function in ("api", "process_alerts"):
         assert read == {"ssm:GetParameter", "secretsmanager:GetSecretValue"}
         place = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
-        assert allowed["ssm:GetParameter"] == [{"Fn::Sub": place % ("ssm", "parameter${PortalTokenParameter}")}]
+        names = ["PortalTokenParameter", "ApiKeysParameter"] if function == "api" else ["PortalTokenParameter"]
+        expected = [{"Fn::Sub": place % ("ssm", f"parameter${{{name}}}")} for name in names]
+        assert allowed["ssm:GetParameter"] == expected
         secret = place % ("secretsmanager", "secret:${PortalTokenSecret}-??????")
         assert allowed["secretsmanager:GetSecretValue"] == [{"Fn::Sub": secret}]
     else:
@@ -147,5 +149,6 @@ def test_the_alerts_function_counts_and_keeps_circuits_and_deletes_neither() -> 
 
 def test_links_in_mail_begin_with_the_address_of_the_stage_unless_another_is_given() -> None:
     made = variables(template.resources(), "process_alerts")["PUBLIC_URL"]
-    own = {"Fn::Sub": "https://${RestAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${RestAPI.Stage}"}
+    stage = {"Fn::Sub": "https://${RestAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${RestAPI.Stage}"}
+    own = {"Fn::If": ["HasDomainName", {"Fn::Sub": "https://${DomainName}"}, stage]}
     assert made == {"Fn::If": ["HasPublicUrl", {"Ref": "PublicUrl"}, own]}

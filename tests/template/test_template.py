@@ -11,6 +11,7 @@ import pytest
 from app import app
 from chalicelib.settings import get_settings
 from local import template
+from local.logical_names import PLACES
 
 FOLDER = Path(__file__).resolve().parents[2] / ".chalice"
 STAGES = json.loads((FOLDER / "config.json").read_text())["stages"]
@@ -61,13 +62,27 @@ def test_a_function_writes_to_its_own_log_group_and_no_other(function: str) -> N
     assert statement["Resource"] == [{"Fn::GetAtt": [group, "Arn"]}]
 
 
-def test_every_function_is_told_where_things_are_kept() -> None:
-    known = {name.upper() for name in type(get_settings()).model_fields}
+@pytest.mark.parametrize("function", template.FUNCTIONS)
+def test_a_function_is_told_where_those_things_are_that_it_may_use_and_no_others(function: str) -> None:
+    properties = template.resources()["Resources"][template.FUNCTIONS[function]]["Properties"]
+    variables: dict[str, Any] = properties["Environment"]["Variables"]
+    told = {name: value["Ref"] for name, value in variables.items() if name in PLACES}
+    mentioned = set(_mentioned(template.policy(function)))
+    assert told == {name: logical for name, logical in PLACES.items() if logical in mentioned}
+    assert told, "a function that uses nothing"
+
+
+def test_every_variable_of_a_function_is_a_setting() -> None:
+    known = {name.upper() for name in type(get_settings()).model_fields} | {"POWERTOOLS_SERVICE_NAME"}
     for function, logical in template.FUNCTIONS.items():
         made: dict[str, Any] = template.resources()["Resources"][logical]["Properties"]
-        variables = set(made["Environment"]["Variables"])
-        assert variables <= known, function
-        assert {"LEDGER_TABLE", "TELESCOPE_TABLE", "OPERATIONS_TABLE", "BUCKET"} <= variables
+        assert set(made["Environment"]["Variables"]) <= known, function
+
+
+def test_every_table_queue_and_bucket_that_a_setting_names_is_in_the_stack() -> None:
+    named = {name.upper() for name in type(get_settings()).model_fields if name.endswith(("_table", "_queue"))}
+    assert named | {"BUCKET"} == set(PLACES)
+    assert set(PLACES.values()) <= set(template.resources()["Resources"])
 
 
 def test_a_queue_hides_a_message_for_longer_than_its_function_runs() -> None:
