@@ -72,7 +72,7 @@ def delete_data(kept: Sequence[Resource], account: Account, say: Callable[[str],
     with one_line_errors():
         for resource in kept:
             if resource.type == "AWS::DynamoDB::Table":
-                account.client("dynamodb").delete_table(TableName=resource.physical)
+                _delete_table(account.client("dynamodb"), resource.physical)
             elif resource.type == "AWS::S3::Bucket":
                 _delete_bucket(account.client("s3"), resource.physical)
             else:
@@ -83,7 +83,8 @@ def delete_data(kept: Sequence[Resource], account: Account, say: Callable[[str],
 def how_to_delete(kept: Sequence[Resource]) -> list[str]:
     """Return the commands that delete what a stack has left."""
     commands = {
-        "AWS::DynamoDB::Table": "aws dynamodb delete-table --table-name {}",
+        "AWS::DynamoDB::Table": "aws dynamodb update-table --no-deletion-protection-enabled --table-name {0}"
+        " && aws dynamodb delete-table --table-name {0}",
         "AWS::S3::Bucket": "aws s3 rb --force s3://{}",
         "AWS::Logs::LogGroup": "aws logs delete-log-group --log-group-name {}",
     }
@@ -152,6 +153,19 @@ def confirm(name: str, variable: str, what: str) -> None:
         said = input(f"to {what}, type its name ({name}): ").strip()
     if said != name:
         raise DeployError(f"{said!r} is not {name!r}: nothing is deleted")
+
+
+def _delete_table(dynamodb: Any, table: str) -> None:
+    if dynamodb.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+        dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+        dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 2})
+    dynamodb.delete_table(TableName=table)
+
+
+def _delete_table(client: Any, name: str) -> None:
+    client.update_table(TableName=name, DeletionProtectionEnabled=False)
+    client.get_waiter("table_exists").wait(TableName=name)
+    client.delete_table(TableName=name)
 
 
 def _delete_bucket(s3: Any, bucket: str) -> None:

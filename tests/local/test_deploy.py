@@ -19,6 +19,7 @@ from local import stack_parameters, stages
 from local import undeploy as removing
 from local.account import Account, DeployError, one_line_errors
 from local.packages import Packages, digest
+from local.stack import Resource
 from local.stack_parameters import choose, first_key, given_parameters
 
 STACK = "sidereal-dev"
@@ -482,7 +483,8 @@ def test_the_stack_goes_and_what_is_kept_is_named(cloud: Account, formation: Clo
     kept = removing.undeploy(STACK, cloud, say=lambda _: None, pause_s=0)
     assert formation.done == ["stack deleted"]
     assert removing.how_to_delete(kept) == [
-        "aws dynamodb delete-table --table-name dev-LedgerTable",
+        "aws dynamodb update-table --no-deletion-protection-enabled --table-name dev-LedgerTable"
+        " && aws dynamodb delete-table --table-name dev-LedgerTable",
         "aws s3 rb --force s3://dev-Artefacts",
     ]
     with pytest.raises(DeployError, match="there is no stack sidereal-dev"):
@@ -498,6 +500,28 @@ def test_nothing_is_removed_unless_the_name_is_said_again(monkeypatch: pytest.Mo
         removing.confirm(STACK, "CONFIRM", "delete the stack")
     monkeypatch.setenv("CONFIRM", STACK)
     removing.confirm(STACK, "CONFIRM", "delete the stack")
+
+
+def test_data_are_deleted_with_all_versions_and_though_they_are_protected(moto_account: Account) -> None:
+    dynamodb, s3 = moto_account.client("dynamodb"), moto_account.client("s3")
+    dynamodb.create_table(
+        TableName="kept",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        DeletionProtectionEnabled=True,
+    )
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        s3.put_object(Bucket="kept", Key="a", Body=b"")
+    s3.delete_object(Bucket="kept", Key="a")
+    kept = [Resource(f"AWS::{kind}", "Kept", "kept") for kind in ("DynamoDB::Table", "S3::Bucket", "Logs::LogGroup")]
+    said: list[str] = []
+    removing.delete_data(kept, moto_account, said.append)
+    assert said == ["deleted kept"] * 2
+    assert dynamodb.list_tables()["TableNames"] == []
+    assert "kept" not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
 
 
 def test_data_of_other_stages_than_dev_are_not_deleted(capsys: pytest.CaptureFixture[str]) -> None:
