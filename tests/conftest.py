@@ -60,7 +60,7 @@ def forget() -> None:
     """Empty every cache of the process."""
     from chalicelib import settings
     from chalicelib.facilities import registry as facilities
-    from chalicelib.handlers import auth
+    from chalicelib.handlers import auth, health
     from chalicelib.pipelines import registry
     from chalicelib.storage import circuits, clients, lists, queues, secrets
 
@@ -73,6 +73,7 @@ def forget() -> None:
     facilities.forget()
     circuits.forget()
     secrets.forget()
+    health.forget()
     clients.forget()
     lists.forget()
 

@@ -90,6 +90,20 @@ class ParameterKeys:
                 raise UnavailableError("The API keys cannot be read at the moment.")
             return user
 
+    def require_any(self) -> None:
+        """Make sure that somebody could be let in.
+
+        Raises
+        ------
+        UnavailableError
+            If no keys are known.
+        """
+        with self._lock:
+            if not self._is_within(self._read_at, MAX_AGE_S):
+                self._read()
+            if not self._keys:
+                raise UnavailableError("The API keys cannot be read at the moment.")
+
     def _read(self) -> None:
         if self._is_within(self._asked_at, ASK_AGAIN_S):
             return

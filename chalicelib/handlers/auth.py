@@ -77,6 +77,19 @@ def require_configured() -> Keys:
     return keys
 
 
+def require_readable() -> None:
+    """Make sure that there are keys by which somebody could be let in.
+
+    Raises
+    ------
+    NotConfiguredError, UnavailableError
+        If there are none, or those of the parameter cannot be read.
+    """
+    kept = parameter_keys()
+    if not require_configured() and kept is not None:
+        kept.require_any()
+
+
 @cache
 def parameter_keys() -> ParameterKeys | None:
     """Return the keys of the SSM Parameter Store, which are read on first use; None where no parameter is named."""

@@ -13,7 +13,7 @@ from chalicelib.errors import UnavailableError
 from chalicelib.metrics import Metric
 from chalicelib.observability import logger, metrics
 from chalicelib.settings import get_settings
-from chalicelib.storage import clients
+from chalicelib.storage import clients, requests
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.circuit_breaker import CircuitTransition
@@ -27,6 +27,9 @@ OPEN_S = 30
 
 KNOWN_S = 5
 """Seconds for which a process believes what it has read of a circuit."""
+
+CLOSED = "CLOSED"
+"""State of a circuit whose calls are let through."""
 
 Result = TypeVar("Result")
 
@@ -68,6 +71,12 @@ def call_guarded(circuit: str, function: Callable[[], Result], failure: type[Exc
             f"The {circuit} has failed several times; whether it is well again is not known."
         ) from None
     return result
+
+
+def circuit_state(circuit: str) -> str:
+    """Return the state of a circuit as all functions know it. One GetItem."""
+    item = requests.get(get_settings().operations_table, {"pk": "CIRCUIT", "sk": circuit}) or {}
+    return str(item.get("state", CLOSED))
 
 
 @cache

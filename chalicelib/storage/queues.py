@@ -80,3 +80,8 @@ def _send(queue: str, message: RunProcess | MakeThumbnail | MakeArchive) -> None
 def queue_url(name: str) -> str:
     """Return the URL of a queue; asks SQS once for each name."""
     return name if name.startswith(("http://", "https://")) else sqs().get_queue_url(QueueName=name)["QueueUrl"]
+
+
+def queue_name(name: str) -> str:
+    """Return the name of a queue that is given by its name or its URL."""
+    return name.rpartition("/")[2]
