@@ -162,12 +162,6 @@ def _delete_table(dynamodb: Any, table: str) -> None:
     dynamodb.delete_table(TableName=table)
 
 
-def _delete_table(client: Any, name: str) -> None:
-    client.update_table(TableName=name, DeletionProtectionEnabled=False)
-    client.get_waiter("table_exists").wait(TableName=name)
-    client.delete_table(TableName=name)
-
-
 def _delete_bucket(s3: Any, bucket: str) -> None:
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
