@@ -22,9 +22,11 @@ GIF = (
 def cost(api: Any, calls: list[str]) -> Any:
     """Send one request and return what AWS was asked for."""
 
-    def run(method: str, path: str, body: Any = None, *, status: int, token: str | None = "a-token-for-tests") -> Any:
+    def run(
+        method: str, path: str, body: Any = None, *, status: int, token: str | None = "a-token-for-tests", **more: Any
+    ) -> Any:
         calls.clear()
-        answer = api.request(method, path, body, token=token)
+        answer = api.request(method, path, body, token=token, **more)
         assert answer.status == status, answer.text
         return list(calls)
 
@@ -138,6 +140,26 @@ def test_an_observation_is_shown_listed_and_cancelled_with_few_requests(
     assert cost("PATCH", cancel, status=200) == ["GetItem", *circuit, "UpdateItem"]
     circuits.forget()
     assert cost("PATCH", cancel, status=200) == ["GetItem", *circuit]
+
+
+def test_a_key_costs_one_request_and_where_nothing_is_created_one_more(api: Any, cost: Any) -> None:
+    api.upload(api.target(), "a.gif", GIF)
+    process = {"target": 1, "pipeline": "Timelapse", "products": [1]}
+    api.post("/api/pipeline/", process)
+    key = {"Idempotency-Key": "a"}
+    event, group = {"name": "GW150914"}, {"name": "Good"}
+    assert cost("POST", "/api/v1/events/", event, headers=key, status=201) == ["PutItem", "TransactWriteItems"]
+    assert cost("POST", "/api/v1/events/", event, headers=key, status=201) == ["PutItem"]
+    assert cost("POST", "/api/v1/events/", group, headers=key, status=422) == ["PutItem"]
+    created = ["PutItem", "UpdateItem", "TransactWriteItems"]
+    assert cost("POST", "/api/dataproductgroups/", group, headers=key, status=201) == created
+    cancelled = cost("POST", "/api/pipeline/1/cancel/", status=200)
+    api.post("/api/pipeline/1/retry/")
+    assert cost("POST", "/api/pipeline/1/cancel/", headers=key, status=200) == ["PutItem", *cancelled, "UpdateItem"]
+    assert cost("POST", "/api/pipeline/1/cancel/", headers=key, status=200) == ["PutItem"]
+    refused = ["PutItem", "TransactWriteItems", "DeleteItem"]
+    assert cost("POST", "/api/v1/events/", event, headers={"Idempotency-Key": "b"}, status=409) == refused
+    assert cost("POST", "/api/v1/events/", event, headers=key, status=401, token=None) == []
 
 
 def test_a_thumbnail_that_is_made_costs_one_request_and_an_archive_two(
