@@ -86,6 +86,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _env(options: argparse.Namespace) -> int:
     del options
     from local.environment import shell_exports
+    from local.keys import find_token
 
     running = Home.default().read_running()
     if running is None:
@@ -94,9 +95,12 @@ def _env(options: argparse.Namespace) -> int:
     from chalicelib.settings import get_settings
 
     tables = ("ledger_table", "telescope_table", "operations_table", "idempotency_table")
-    names = (*tables, "bucket", "timelapse_queue", "pipeline_queue", "rendition_queue")
+    names = (*tables, "bucket", "timelapse_queue", "pipeline_queue", "rendition_queue", "given_up_queue")
     settings = get_settings()
-    print(shell_exports({**running["environment"], **{name.upper(): str(getattr(settings, name)) for name in names}}))
+    variables = {**running["environment"], **{name.upper(): str(getattr(settings, name)) for name in names}}
+    token = find_token(Home.default(), running["environment"])
+    variables |= {"SIDEREAL_URL": running["url"]} | ({"SIDEREAL_TOKEN": token} if token else {})
+    print(shell_exports(variables))
     return 0
 
 

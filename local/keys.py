@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 
 import yaml
 
@@ -54,3 +55,16 @@ def machine_token(home: Home) -> str:
         draft.replace(home.keys_file)
     content = yaml.safe_load(home.keys_file.read_text())
     return str(next(iter(content["api_keys"])))
+
+
+def find_token(home: Home, environment: Mapping[str, str]) -> str | None:
+    """Return a token that the running server takes; None where only its keys' owner knows one.
+
+    Parameters
+    ----------
+    environment : mapping
+        What the server was given beside the user's own variables: names the keys of this machine where it has them.
+    """
+    if environment.get("ASIMOV_API_KEYS_FILE") == str(home.keys_file):
+        return machine_token(home)
+    return os.environ.get("ASIMOV_API_KEY", "").partition(":")[0] or None

@@ -1,0 +1,88 @@
+"""What holds for every script of `examples/`: short, on its own, with help, and in one line about what goes wrong."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.examples.conftest import EXAMPLES, Ended
+
+SCRIPTS = {
+    "export_ledger": [],
+    "import_ledger": [__file__],
+    "light_curve": ["1"],
+    "replay_dead_letters": [],
+    "start_timelapse": ["1", "--group", "1"],
+    "upload_frames": [str(EXAMPLES), "--target", "1"],
+}
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def test_each_file_is_below_80_lines_and_imports_nothing_of_the_project() -> None:
+    files = sorted(EXAMPLES.glob("*.py"))
+    assert {path.stem for path in files} >= SCRIPTS.keys()
+    for path in files:
+        assert len(path.read_text("utf-8").splitlines()) < 80, path.name
+    allowed = {"boto3", "botocore", "requests", "urllib3", "yaml", "tqdm", "mypy_boto3_s3", "mypy_boto3_sqs"}
+    allowed |= {path.stem for path in files}
+    for path in files:
+        assert imports(path) <= allowed | set(sys.stdlib_module_names), path.name
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_says_what_it_needs(name: str, script: Callable[..., Ended]) -> None:
+    ended = script(name, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"python examples/{name}.py" in ended.out
+    assert "Variables: " in ended.out
+    assert "Rights" in ended.out
+
+
+@pytest.mark.parametrize(("name", "arguments"), SCRIPTS.items())
+def test_a_variable_that_is_missing_is_told_in_one_line(
+    name: str, arguments: list[str], script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("LEDGER_TABLE", "TELESCOPE_TABLE", "GIVEN_UP_QUEUE", "SIDEREAL_URL", "SIDEREAL_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / "ledger.yml").write_text("events: []")
+    ended = script(name, *([tmp_path / "ledger.yml"] if name == "import_ledger" else arguments))
+    assert ended.code == 1
+    assert ended.err.endswith(" is not set; examples/README.md says where to find it\n")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_servers_that_do_not_answer_are_told_in_one_line(
+    script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import shared
+
+    monkeypatch.setenv("SIDEREAL_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SIDEREAL_TOKEN", "t")
+    monkeypatch.setattr(shared, "Retry", lambda *_, **__: 0)
+    ended = script("upload_frames", tmp_path, "--target", "x")
+    assert (ended.code, ended.err) == (1, "error: no answer from http://127.0.0.1:9/api/targets/ (ConnectionError)\n")
+    monkeypatch.setenv("TELESCOPE_TABLE", "nobody-s")
+    ended = script("light_curve", "1")
+    assert ended.code == 1
+    assert ended.err.startswith("error: An error occurred (ResourceNotFoundException)")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_script_runs_by_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "export_ledger.py"], capture_output=True, text=True, env={"PATH": ""}, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: LEDGER_TABLE is not set; examples/README.md says where to find it\n"
