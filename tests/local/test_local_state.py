@@ -22,7 +22,7 @@ from local.__main__ import main
 from local.environment import child_environment, shell_exports
 from local.home import Home
 from local.http_server import Worker, worker_count
-from local.keys import NoKeyError, key_variables, machine_token
+from local.keys import NoKeyError, find_token, key_variables, machine_token
 from local.portal import serving
 from local.provision import SchemaMismatchError, provision
 from local.supervisor import Child, Supervisor, python_module
@@ -120,11 +120,25 @@ def test_env_prints_exports_of_a_running_server(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("LOCAL_STATE", str(home.root))
     assert main(["env"]) == 1
     home.prepare()
-    home.write_running({"pid": os.getpid(), "environment": {"AWS_ENDPOINT_URL": "http://127.0.0.1:4"}})
+    environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4", "ASIMOV_API_KEYS_FILE": str(home.keys_file)}
+    home.write_running({"pid": os.getpid(), "url": "http://127.0.0.1:5", "environment": environment})
 
     assert main(["env"]) == 0
 
-    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4\n" in capsys.readouterr().out
+    exports = capsys.readouterr().out
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4\n" in exports
+    assert "export SIDEREAL_URL=http://127.0.0.1:5\n" in exports
+    assert "export GIVEN_UP_QUEUE=sidereal-given-up\n" in exports
+    assert f"export SIDEREAL_TOKEN={machine_token(home)}\n" in exports
+
+
+def test_env_prints_the_token_of_the_user_s_own_key_and_none_where_it_knows_none(
+    monkeypatch: pytest.MonkeyPatch, home: Home
+) -> None:
+    monkeypatch.setenv("ASIMOV_API_KEY", "mine:me")
+    assert find_token(home, {}) == "mine"
+    monkeypatch.delenv("ASIMOV_API_KEY")
+    assert find_token(home, {"ASIMOV_API_KEYS_FILE": "/somebody/else's.yaml"}) is None
 
 
 def test_the_port_of_the_embedded_aws_is_kept(home: Home) -> None:
