@@ -44,6 +44,7 @@ package: .venv/installed ## Package the functions and their layers for STAGE int
 	find chalicelib -name __pycache__ -type d -prune -exec rm -rf {} +
 	PYTHONDONTWRITEBYTECODE=1 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/chalice package --stage "$(STAGE)" \
 		--merge-template .chalice/resources.json build/package
+	.venv/bin/python -m local.slim build/package/deployment.zip
 	.venv/bin/python -m local.layer timelapse build/package/timelapse-layer.zip
 	.venv/bin/python -m local.layer pipeline build/package/pipeline-layer.zip
 	.venv/bin/python -m local.bundle build/package

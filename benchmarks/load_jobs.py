@@ -31,7 +31,7 @@ SETTINGS = {
     "JOB_MAX_TRIES": "20",
 }
 TARGETS, FRAMES, FRAME_SIZE_PX = 10, 3, 64
-KILL_EVERY_S, MAX_KILLS = 3.0, 25
+KILL_EVERY_S, MAX_KILLS = 3.0, 15
 """Mean time between two kills, and when it is enough: the supervisor waits longer and longer for what dies so often."""
 
 SEED = 1

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice import Blueprint, Rate
 from chalice.app import CloudWatchEvent, SQSEvent
 from pydantic import ValidationError
@@ -19,6 +18,8 @@ from chalicelib.settings import get_settings
 from chalicelib.storage.schema import DEAD_LETTER_QUEUE, MAX_DELIVERIES
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
     from chalicelib.models.messages import MakeArchive, MakeThumbnail, RunProcess, StartProcess
 
 Message = TypeVar("Message")
@@ -153,7 +154,7 @@ def _make(message: "MakeThumbnail | MakeArchive", time_left_s: Callable[[], floa
 
 
 def _work(
-    record: SQSRecord,
+    record: "SQSRecord",
     read: Callable[[str], Message],
     work: Callable[[Message, Callable[[], float]], None],
     context: Any,
@@ -162,12 +163,12 @@ def _work(
     from chalicelib.storage import queues
 
     try:
-        message = read(record.body)
-    except ValidationError as error:
+        message = _read(record, read)
+    except UnreadableMessageError as error:
         # Nothing would be else the next time: with no delay it is soon among the dead letters.
-        logger.warning("no message of this project", extra={"faults": error.error_count()})
+        logger.warning("no message of this project", extra={"reason": str(error)})
         queues.set_visibility(record.event_source_arn, record.receipt_handle, 0)
-        raise UnreadableMessageError from None  # the other one quotes what the message holds
+        raise
     try:
         work(message, lambda: context.get_remaining_time_in_millis() / 1000)
     except Exception:
@@ -177,7 +178,15 @@ def _work(
         raise
 
 
-def _give_up(record: SQSRecord) -> None:
+def _read(record: "SQSRecord", read: Callable[[str], Message]) -> Message:
+    try:
+        return read(record.body)
+    except ValidationError as error:
+        # without the error itself, which quotes what the message holds
+        raise UnreadableMessageError(f"{error.error_count()} faults") from None
+
+
+def _give_up(record: "SQSRecord") -> None:
     from chalicelib.models.messages import RunProcess, StartProcess, read_job
     from chalicelib.services.process_requests import give_up_request
     from chalicelib.services.processes import give_up_process
@@ -185,8 +194,8 @@ def _give_up(record: SQSRecord) -> None:
     from chalicelib.storage import queues
 
     try:
-        message = read_job(record.body)
-    except ValidationError:
+        message = _read(record, read_job)
+    except UnreadableMessageError:
         reason = UNREADABLE
     else:
         reason = FAILED
@@ -201,7 +210,7 @@ def _give_up(record: SQSRecord) -> None:
     logger.error("message given up", extra={"reason": reason})
 
 
-def _each_record(event: SQSEvent, handle: Callable[[SQSRecord], None]) -> dict[str, Any]:
+def _each_record(event: SQSEvent, handle: Callable[["SQSRecord"], None]) -> dict[str, Any]:
     from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -212,7 +221,7 @@ def _each_record(event: SQSEvent, handle: Callable[[SQSRecord], None]) -> dict[s
     return dict(answer)
 
 
-def _handle(record: SQSRecord, handle: Callable[[SQSRecord], None]) -> None:
+def _handle(record: "SQSRecord", handle: Callable[["SQSRecord"], None]) -> None:
     """Handle a message; what is logged meanwhile names it, and what is measured is about it."""
     started = time.perf_counter()
     with log_keys(message_id=record.message_id, deliveries=_deliveries(record)):
@@ -231,5 +240,5 @@ def _handle(record: SQSRecord, handle: Callable[[SQSRecord], None]) -> None:
             metrics.add(Metric.JOB_SECONDS, time.perf_counter() - started)
 
 
-def _deliveries(record: SQSRecord) -> int:
+def _deliveries(record: "SQSRecord") -> int:
     return int(record.attributes.approximate_receive_count)

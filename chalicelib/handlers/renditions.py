@@ -1,7 +1,7 @@
 """Thumbnails of data products and archives of groups: made on request, kept, and downloaded from the bucket."""
 
+from html import escape
 from http import HTTPStatus
-from xml.sax.saxutils import escape
 
 from chalice import Blueprint
 
@@ -68,10 +68,10 @@ def pending(text: str) -> Reply:
 def _drawing(size_px: tuple[int, int], status: HTTPStatus, label: str = "", reason: str = "") -> Reply:
     """Return a drawing; browsers show it in the place of the picture, whatever the status says."""
     width, height = size_px
-    title = f"<title>{escape(reason)}</title>" if reason else ""
+    title = f"<title>{escape(reason, quote=False)}</title>" if reason else ""
     words = (
         f'<text x="50%" y="50%" text-anchor="middle" dominant-baseline="central" font-family="system-ui, sans-serif"'
-        f' font-size="20" fill="#76808c">{escape(label)}</text>'
+        f' font-size="20" fill="#76808c">{escape(label, quote=False)}</text>'
         if label
         else ""
     )
