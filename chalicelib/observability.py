@@ -17,8 +17,8 @@ SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME") or "sidereal"
 _SCRUBBED = re.compile(
     r"""
     (?<= [?] ) [^\s"'\\<>]* (?:signature|credential|token|policy|accesskeyid) = [^\s"'\\<>]*  # the query of a signed link
-    | (?<= Bearer[ ] ) [!-~]{8,} | (?<= Token[ ] ) [!-~]{16,}       # the header Authorization
-    | (?<= input_value= ) .*? (?= ,[ ]input_type= )                 # what pydantic was given
+    | (?<= Bearer[ ] ) [^\s"'\\<>]{8,} | (?<= Token[ ] ) [^\s"'\\<>]{16,}       # the header Authorization
+    | (?<= input_value= ) (?: [^"\\] | \\. )*? (?= ,[ ]input_type= )                 # what pydantic was given
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
