@@ -138,6 +138,9 @@ def say(text: str) -> None:
 def tell(outputs: Mapping[str, str], url: str, stage: str) -> None:
     """Print where everything is, and what to do next."""
     say(f"\naddress     {url}")
+    own = outputs.get("ApiUrl", "").rstrip("/")
+    if own not in ("", outputs["EndpointURL"].rstrip("/")):
+        say(f"also at     {own}")
     for name, value in outputs.items():
         if "Dashboard" in name and value.startswith("http"):
             say(f"dashboard   {value}")

@@ -152,7 +152,7 @@ def confirm(name: str, variable: str, what: str) -> None:
             raise DeployError(f"to {what}, say its name: {variable}={name}")
         said = input(f"to {what}, type its name ({name}): ").strip()
     if said != name:
-        raise DeployError(f"{said!r} is not {name!r}: nothing is deleted")
+        raise DeployError(f"{said!r} is not {name!r}: nothing is done")
 
 
 def _delete_table(dynamodb: Any, table: str) -> None:

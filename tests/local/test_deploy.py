@@ -496,7 +496,7 @@ def test_nothing_is_removed_unless_the_name_is_said_again(monkeypatch: pytest.Mo
     with pytest.raises(DeployError, match="say its name: CONFIRM=sidereal-dev"):
         removing.confirm(STACK, "CONFIRM", "delete the stack")
     monkeypatch.setenv("CONFIRM", "sidereal-prod")
-    with pytest.raises(DeployError, match="nothing is deleted"):
+    with pytest.raises(DeployError, match="nothing is done"):
         removing.confirm(STACK, "CONFIRM", "delete the stack")
     monkeypatch.setenv("CONFIRM", STACK)
     removing.confirm(STACK, "CONFIRM", "delete the stack")
