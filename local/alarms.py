@@ -11,6 +11,8 @@ from local.logical_names import API, FUNCTIONS, QUEUES, TABLES
 
 TOPIC = "AlarmTopic"
 GUIDE = "docs/operations.md"
+ALARMS, DEAD_LETTERS = "Alarms and dashboard", "Dead letters"
+"""Its sections."""
 
 PERIOD_S = 300
 
@@ -57,7 +59,7 @@ def _of_queues() -> dict[str, Any]:
         "GivenUpAlarm": _alarm(
             "given-up",
             "Messages were given up after three tries, or are none of this project. Look at them and replay them",
-            "Dead letters",
+            DEAD_LETTERS,
             [given_up],
             1,
         )
@@ -65,7 +67,7 @@ def _of_queues() -> dict[str, Any]:
     for queue, age_s in _OLDEST_S.items():
         oldest = _metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", _of_queue(queue))
         what = "Its function does not keep up, or fails"
-        section = "Dead letters" if queue == "dead-letters" else "Queues"
+        section = DEAD_LETTERS if queue == "dead-letters" else ALARMS
         made[f"{QUEUES[queue]}AgeAlarm"] = _alarm(
             f"{queue}-age",
             f"A message of the queue {queue} waits for more than {age_s // 60} minutes. {what}: look at its errors and log",
@@ -83,14 +85,14 @@ def _of_functions(timeouts_s: Mapping[str, int]) -> dict[str, Any]:
         made[f"{logical}ErrorsAlarm"] = _alarm(
             f"{function}-errors",
             f"The function {function} broke off: time-out, memory, or an error that nobody caught. Read its log",
-            "Errors",
+            ALARMS,
             [_metric("AWS/Lambda", "Errors", "Sum", of_it)],
             1,
         )
         made[f"{logical}ThrottlesAlarm"] = _alarm(
             f"{function}-throttles",
             f"Lambda refused calls of the function {function}: the account runs as many at once as it may. Ask for more",
-            "Throttles",
+            ALARMS,
             [_metric("AWS/Lambda", "Throttles", "Sum", of_it)],
             1,
         )
@@ -99,7 +101,7 @@ def _of_functions(timeouts_s: Mapping[str, int]) -> dict[str, Any]:
             made[f"{logical}DurationAlarm"] = _alarm(
                 f"{function}-duration",
                 f"The function {function} takes more than 80 % of its {timeouts_s[function]} s. Look for what is slow",
-                "Errors",
+                ALARMS,
                 [_metric("AWS/Lambda", "Duration", _NEAR_TIMEOUT[function], of_it)],
                 limit_ms,
                 periods=3,
@@ -109,7 +111,7 @@ def _of_functions(timeouts_s: Mapping[str, int]) -> dict[str, Any]:
         "sweep-gone",
         "The function sweep has not run for a quarter of an hour: processes whose worker died stay where they are. "
         "Look whether its schedule is enabled; a new stack may say this once",
-        "Errors",
+        ALARMS,
         [runs],
         1,
         comparison="LessThanThreshold",
@@ -124,7 +126,7 @@ def _of_the_api() -> dict[str, Any]:
         "ApiFaultsAlarm": _alarm(
             "api-5xx",
             "The API answered at least five requests within five minutes with a status above 499. Look at its log",
-            "Errors",
+            ALARMS,
             [_metric("AWS/ApiGateway", "5XXError", "Sum", of_it)],
             5,
         )
@@ -142,7 +144,7 @@ def _of_tables() -> dict[str, Any]:
             f"{table}-table-throttles",
             f"DynamoDB refused requests to the {table} table or its index: too many at once for one of their partitions. "
             "Find out who sends them",
-            "Throttles",
+            ALARMS,
             [
                 _metric("AWS/DynamoDB", name, "Sum", place)
                 for name in ("ReadThrottleEvents", "WriteThrottleEvents")
@@ -153,7 +155,7 @@ def _of_tables() -> dict[str, Any]:
     made["TablesUnwellAlarm"] = _alarm(
         "tables-unwell",
         "DynamoDB failed at requests to the ledger or telescope table. Look at AWS's health page; functions try again",
-        "Errors",
+        ALARMS,
         [
             _metric(
                 "AWS/DynamoDB", "SystemErrors", "Sum", {"TableName": {"Ref": TABLES[table]}, "Operation": operation}
@@ -190,7 +192,7 @@ def _alarm(
     """Return an alarm on the sum of metrics; where AWS says nothing, by default all is well."""
     properties: dict[str, Any] = {
         "AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
-        "AlarmDescription": f"{text} ({GUIDE}, section {section!r}).",
+        "AlarmDescription": f"{text} ({GUIDE}, {section}).",
         "ComparisonOperator": comparison,
         "Threshold": threshold,
         "EvaluationPeriods": periods,
