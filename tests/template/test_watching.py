@@ -141,6 +141,15 @@ def test_an_alarm_tells_people_what_to_do_and_is_silent_where_nothing_happens(na
     assert f"\n## {section}\n" in GUIDE
 
 
+def test_the_operations_page_says_of_each_alarm_what_to_do() -> None:
+    (section,) = re.findall(r"\n## Alarms and dashboard\n(.*?)\n## ", GUIDE, re.DOTALL)
+    told = set(re.findall(r"`([^`]+)`", " ".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE))))
+    for word, stands_for in {"<function>": FUNCTIONS, "<table>": TABLES, "<queue>": QUEUES}.items():
+        told |= {name.replace(word, each) for name in told for each in stands_for}
+    # the queue of messages given up has an alarm on how many there are
+    assert set(each_alarm()) == {name for name in told if "<" not in name} - {"given-up-age"}
+
+
 def test_what_adds_metrics_up_stays_below_what_an_alarm_takes() -> None:
     for name, alarm in each_alarm().items():
         parts = alarm.get("Metrics", [])
