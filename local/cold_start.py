@@ -20,8 +20,8 @@ MODULES = {"api": "app"}
 JOBS_MODULE = "chalicelib.handlers.jobs"
 
 MAX_RATIO = {"app": 7.0, JOBS_MODULE: 4.5}
-"""Times the base. About a half above what was measured (5.0 and 3.0), so that a library too many is seen, and the machine's mood
-is not; modules that are not compiled cost nearly three times as much."""
+"""Times the base. About a half above what was measured (5.0 and 3.0), so that a library too many is seen, and the machine's
+mood is not; modules that are not compiled cost nearly three times as much."""
 
 HEAVY = (
     "astropy",
