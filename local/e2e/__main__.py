@@ -1,164 +1,179 @@
-"""The end-to-end run: what `make package` made is deployed to an emulator and used from outside, over HTTP only.
+"""The end-to-end run: what `make package` made is deployed to an emulator, used, updated and removed.
 
 Usage: `python -m local.e2e build/package`. Everything listens on the loopback interface, lies in one temporary folder, and
 is gone afterwards. The emulator is MiniStack: it makes the stack from the template, runs the functions from the bundle and
-the layers, and lets each only do what its policy allows.
+the layers, and lets each only do what its policy allows. What it cannot show is checked in the template, and said.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from local.client import Client
-from local.e2e.asking import E2EError
-from local.e2e.observing import EXPOSURES, LIMIT, Observing, finish, prepare
+from local.e2e import access, gaps, ledger, observing, repeats, routes, telescope, update
+from local.e2e.asking import Asker, E2EError
+from local.e2e.films import FRAME_SIZE_PX, Films
+from local.e2e.http import asker
+from local.e2e.letters import Letters
+from local.e2e.scripts import run_example
 from local.e2e.stack import Clock, Deployment, emulator
 from local.emulator import answers
-from local.frames import make_frames, plan_field
 from local.portal.stand_in import StandIn
 
-FRAME_COUNT = 8
-FRAME_SIZE_PX = 256
-SEED = 7
+LOG_TAIL = 4000
 
-LONGEST_HANDOVER_S = "900"
-"""As `JOB_HANDOVER_S`: time is short from the start, so each invocation does one step."""
+Say = Callable[[str], None]
 
 
-class Usage:
-    """What somebody does with the deployed API."""
+class Run:
+    """One run, part after part.
 
-    def __init__(self, client: Client, clock: Clock, folder: Path) -> None:
-        self._client = client
-        self._clock = clock
+    Parameters
+    ----------
+    package : Path
+        Folder that `make package` has filled.
+    folder : Path
+        Takes all files of the run.
+    url : str
+        Address of the emulator.
+    portal : StandIn
+        The telescope portal.
+    say : callable
+        Takes a line for each thing that is proven.
+    """
+
+    def __init__(self, package: Path, folder: Path, url: str, portal: StandIn, say: Say) -> None:
+        self._package = package
         self._folder = folder
-        self.target = 0
-        self.products: list[int] = []
+        self._portal = portal
+        self._say = say
+        self._clock = Clock()
+        self._deployment = Deployment(url, self._clock)
+        self._ask: Asker
+        self._films: Films
+        self._letters: Letters
+        self._observing: observing.Observing
 
-    def upload_frames(self) -> None:
-        """Create a target and upload frames of it."""
-        body = {"name": "e2e field", "type": "SIDEREAL", "ra": 31.042863, "dec": 46.687847}
-        self.target = int(self._client.call("POST", "/api/targets/", json=body)["id"])
-        frames = make_frames(self._folder / "frames", FRAME_COUNT, FRAME_SIZE_PX, SEED)
-        self.products = [self._client.upload_frame(frame, self.target) for frame in frames]
-
-    def has_pipeline(self, name: str) -> bool:
-        """Say whether the deployed API offers a pipeline."""
-        listed: Any = self._client.call("GET", "/api/pipelines/")
-        return name in [each["name"] for each in listed]
-
-    def run(self, pipeline: str, **how: Any) -> tuple[dict[str, Any], str]:
-        """Run a pipeline on all frames; return its process and its log.
+    def all(self) -> None:
+        """Deploy, use, update, remove.
 
         Raises
         ------
         E2EError
-            If it fails.
+            If something is not as it should be.
         """
-        body = {"target": self.target, "pipeline": pipeline, "products": self.products, **how}
-        process = int(self._client.call("POST", "/api/pipeline/", json=body)["id"])
+        self._deploy()
+        self._begin()
+        self._use_apis()
+        self._make_films()
+        self._end()
+        self._change()
 
-        def ended() -> dict[str, Any] | None:
-            shown = self._client.call("GET", f"/api/pipeline/{process}/")
-            return shown if shown["terminal_timestamp"] is not None else None
+    def _deploy(self) -> None:
+        self._deployment.create(self._package, **observing.prepare(self._deployment, self._portal))
+        self._say(f"deployed as `make deploy` does it, to {self._deployment.api}")
+        self._ask = asker(self._deployment)
+        self._films = Films(self._deployment, self._ask, self._clock, self._folder)
+        self._letters = Letters(self._films)
+        self._observing = observing.Observing(self._deployment, self._ask, self._clock, self._portal)
+        # the first request starts the function, and may meet a stack that is not quite there
+        self._clock.wait("the API", lambda: answers(f"{self._deployment.api}/api/v1/health") or None)
 
-        shown = self._clock.wait(f"the pipeline {pipeline}", ended)
-        log = str(self._client.call("GET", f"/api/pipeline/logs/{process}/")["logs"])
-        if shown["status"] != "created":
-            raise E2EError(f"{pipeline} failed: {shown['failure_message']}\n{log}")
-        return shown, log
+    def _begin(self) -> None:
+        """Begin with what takes its time: the schedule comes once a minute, and messages fail one after the other."""
+        self._observing.ask()
+        self._observing.observe()
+        self._say(
+            f"an observation was asked for as documented; after {observing.LIMIT} requests the address is throttled"
+        )
+        self._observing.cancel_another()
+        self._say("another observation was cancelled, here and at the portal")
+        self._say(f"examples/upload_frames.py, by presigned POST: {self._films.upload_frames()}")
+        self._letters.lose_message()
+        self._letters.break_photometry()
+        self._letters.send_unreadable()
 
-    def outputs(self, process: dict[str, Any]) -> dict[str, bytes]:
-        """Download what a process has made: file name -> content."""
-        group = str(process["group_url"]).strip("/").rpartition("/")[2]
-        found = {}
-        for product in self._client.call("GET", f"/api/dataproductgroups/{group}/")["products"]:
-            about = self._client.call("GET", f"/api/dataproducts/{product}/")
-            path = self._folder / about["name"]
-            self._client.download(about["url"], path)
-            found[path.name.removeprefix(f"{process['identifier']}_")] = path.read_bytes()
-        return found
+    def _use_apis(self) -> None:
+        ledger.drive(self._ask)
+        self._say("asimov REST API: every documented call, and every error")
+        telescope.drive(self._ask)
+        self._say("telescope API: targets, files, groups, processes, templates, pages, and what each refuses")
+        repeats.drive(self._ask)
+        self._say("Idempotency-Key: a repeat is answered as the first was, another body refused")
+        self._ask("GET", "/api/v1/health/ready", 200, {"status": "ok", "checks": dict})
+        self._say("ready: every dependency answers the API's own role")
+        rotated = {"authorization": f"Bearer {self._deployment.rotated_token}"}
+        self._ask("PUT", ledger.EVENT, 200, ..., {"meta": {}}, authorization=None, headers=rotated)
+        self._say("two API keys: one from the template's parameter, one from the Parameter Store")
+        self._export()
+        self._say(f"refused at the storage: {self._films.refuse_uploads()}")
 
-    def timelapses(self) -> list[dict[str, Any]]:
-        """Return the timelapses that the target shows, newest first."""
-        found: list[dict[str, Any]] = self._client.call("GET", f"/api/target/{self.target}/")["timelapses"]
-        return found
+    def _export(self) -> None:
+        """Write the ledger to a file and read it back, with the examples for it."""
+        file = self._folder / "ledger.yml"
+        file.write_text(run_example(self._deployment, "export_ledger.py"))
+        self._ask("DELETE", ledger.EVENT, 204)
+        run_example(self._deployment, "import_ledger.py", str(file))
+        self._ask("GET", ledger.PRODUCTION, 200)
+        again = run_example(self._deployment, "export_ledger.py")
+        if again != file.read_text():
+            raise E2EError(f"the ledger came back as {again}\nnot as {file.read_text()}")
+        self._say("examples/export_ledger.py and import_ledger.py: the ledger comes back as it was")
+
+    def _make_films(self) -> None:
+        self._say(f"Timelapse over HTTP: {self._films.make_film()}")
+        self._say(f"Timelapse by a message, examples/start_timelapse.py: {self._films.make_film_by_message()}")
+        self._say(f"on request: {self._films.make_pictures()}")
+        self._say(f"dead letters: {self._letters.check_given_up()}")
+
+    def _end(self) -> None:
+        """See what was begun through to its end."""
+        observing.finish(self._observing, self._folder, self._say)
+        self._letters.check_resent()
+        self._say("the schedule's sweep has sent a lost message again: its film is made")
+
+    def _change(self) -> None:
+        changed = update.other_package(self._package, self._folder)
+        told = update.update(self._deployment, changed, self._films, self._letters)
+        self._say(f"updated the stack, other code and parameters, nothing lost or replaced: {told}")
+        self._say(f"examples/replay_dead_letters.py, then examples/light_curve.py: {self._letters.replay()}")
+        self._say(routes.check_all_used(self._package, self._ask, self._ask.asked))
+        self._say(f"roles: {access.check_roles(self._deployment)}")
+        secrets = {
+            "API key": self._deployment.token,
+            "rotated API key": self._deployment.rotated_token,
+            "portal's token": self._portal.token,
+            "e-mail address": observing.EMAIL,
+            "signature of a link": "X-Amz-Signature",
+        }
+        self._say(f"logs: {access.check_logs(self._deployment, secrets)}")
+        for line in gaps.check(self._deployment, self._package):
+            self._say(line)
+        self._say(f"removed as `make undeploy` does it: {update.remove(self._deployment, self._letters)}")
 
 
-def use(deployment: Deployment, usage: Usage, say: Callable[[str], None]) -> None:
-    """Do what users do, and look at what they get."""
-    usage.upload_frames()
-    say(f"uploaded {FRAME_COUNT} frames through the API")
-    process, _ = usage.run("Timelapse", options={"format": "mp4"})
-    film = _film(usage, process)
-    say(f"Timelapse: {len(film)} bytes of mp4, {FRAME_COUNT} frames, in one run")
-    if usage.has_pipeline("Photometry"):
-        star = plan_field(FRAME_COUNT, FRAME_SIZE_PX, SEED)
-        variable = star.stars[star.variable]
-        process, _ = usage.run("Photometry", options={"x": variable.x_px, "y": variable.y_px})
-        names = sorted(usage.outputs(process))
-        if not any(name.endswith(".csv") for name in names):
-            raise E2EError(f"Photometry made no table: {names}")
-        say(f"Photometry: {', '.join(names)}")
-    else:
-        say("Photometry is not among the pipelines of this deployment: left out")
-    deployment.set_variable("RunTimelapse", "JOB_HANDOVER_S", LONGEST_HANDOVER_S)
-    process, log = usage.run("Timelapse", options={"format": "mp4"})
-    _film(usage, process)
-    runs = 1 + log.count("going on with what attempt")
-    if runs < FRAME_COUNT:
-        raise E2EError(f"the run that had to hand over took {runs} invocations:\n{log}")
-    if [line for line in log.splitlines() if line.startswith(f"Processing frame {FRAME_COUNT}/")][1:]:
-        raise E2EError(f"a frame was processed twice:\n{log}")
-    say(f"Timelapse: the same film by {runs} invocations, each handing over to the next")
-
-
-def _film(usage: Usage, process: dict[str, Any]) -> bytes:
-    (content,) = usage.outputs(process).values()
-    newest = usage.timelapses()[0]
-    if content[4:8] != b"ftyp" or (newest["format"], newest["frames"]) != ("mp4", FRAME_COUNT):
-        raise E2EError(f"not the film that was asked for: {content[:12]!r}, {newest}")
-    return content
-
-
-def run(package: Path, say: Callable[[str], None]) -> None:
-    """Deploy, use, remove.
+def run(package: Path, say: Say) -> None:
+    """Run it on a package.
 
     Raises
     ------
     E2EError
         If something is not as it should be.
     """
-    clock = Clock()
+    say("`make package` ran each function alone, with nothing but its zip files (`python -I -S`)")
     with tempfile.TemporaryDirectory(prefix="sidereal-e2e-") as name, _portal() as portal:
         folder = Path(name)
         with emulator(folder) as url:
-            say(f"emulator on {url}")
-            deployment = Deployment(package, url)
-            api = deployment.create(clock, **prepare(deployment, portal))
-            say(f"deployed {api}")
+            say(f"emulator with IAM on {url}")
             try:
-                client = Client(api, deployment.token)
-                observing = Observing(deployment, client, clock, portal)
-                # the first request starts the function, and may meet a stack that is not quite there
-                clock.wait("the API", lambda: answers(f"{api}/api/v1/health") or None)
-                observing.ask()
-                say(
-                    f"an observation of {EXPOSURES} frames was asked for; after {LIMIT} requests the address is throttled"
-                )
-                observing.observe()
-                use(deployment, Usage(client, clock, folder), say)
-                finish(observing, folder, say)
+                Run(package, folder, url, portal, say).all()
             except Exception:
-                print((folder / "emulator.log").read_text()[-4000:], file=sys.stderr)
+                print((folder / "emulator.log").read_text()[-LOG_TAIL:], file=sys.stderr)
                 raise
-            deployment.delete(clock)
-            say("deleted the stack")
 
 
 @contextmanager
@@ -171,13 +186,28 @@ def _portal() -> Iterator[StandIn]:
         portal.stop()
 
 
+def _end_in_order() -> None:
+    """Let signals that end a run unwind it, so that the emulator and the folder go with it."""
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        for each in ends:  # once is enough: the second must not break off what the first has begun
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for each in ends:
+        signal.signal(each, end)
+
+
 def main() -> int:
     """Run it on the package named on the command line, and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m local.e2e", description="Deploy a package to an emulator and use it."
+        prog="python -m local.e2e", description="Deploy a package to an emulator, use it, update it, remove it."
     )
     parser.add_argument("package", type=Path, help="folder that `make package` has filled")
     package = parser.parse_args().package
+    _end_in_order()
     started = time.monotonic()
 
     def say(text: str) -> None:

@@ -65,7 +65,7 @@ class Asker:
         self,
         method: str,
         path: str,
-        status: int,
+        status: Any,
         answer: Any = ...,
         body: Any = None,
         *,
@@ -76,7 +76,7 @@ class Asker:
 
         Parameters
         ----------
-        answer : object
+        status, answer : object
             The JSON, keys in their order; in the place of a value `...` stands for anything, a type for any value of it.
         authorization : str or None
             The header; "" for the API key where something is written, None for none.
@@ -93,7 +93,7 @@ class Asker:
             sent["Authorization"] = authorization
         self.asked.append((method, path.partition("?")[0]))
         reply = self._send(method, path, body, sent)
-        if reply.status != status:
+        if not is_like(reply.status, status):
             raise E2EError(f"{method} {path} answers {reply.status}, not {status}: {reply.text[:1000]}")
         if answer is not ...:
             found = reply.json if reply.text else None

@@ -144,6 +144,8 @@ def _drive_deletion(ask: Asker) -> None:
     ask("DELETE", strange, 204)
     ask("GET", strange, 404, NO_EVENT)
     ask("GET", "/api/v1/events/", 200, {"events": [_event()]})
+    if "Prod_A" not in ask("GET", "/events/GW150914/", 200).text:
+        raise E2EError("the page of the event does not show its production")
 
 
 def _event(name: str = "GW150914") -> dict[str, object]:

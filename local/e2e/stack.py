@@ -7,19 +7,27 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from local.account import Account, DeployError
+from local.deploy import base_url, deploy
 from local.e2e.asking import E2EError
 from local.emulator import answers, emulator_python
-from local.environment import REGION, without_aws
+from local.emulator_template import for_emulator
+from local.environment import REGION, aws_variables, without_aws
+from local.logical_names import BUCKET, PLACES
 from local.ports import HOST
+from local.stack import Resource
+from local.undeploy import undeploy
 
 STACK = "sidereal-e2e"
-TOTAL_S = 230.0
+KEYS_PARAMETER = "/e2e/api-keys"
+TOTAL_S = 400.0
 START_S = 30.0
 
 
@@ -29,6 +37,11 @@ class Clock:
 
     end: float = field(default_factory=lambda: time.monotonic() + TOTAL_S)
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until all must be over."""
+        return max(0.0, self.end - time.monotonic())
+
     def wait(self, what: str, until: Callable[[], Any], pause_s: float = 0.3) -> Any:
         """Ask again and again until the answer is not None, and return it.
 
@@ -37,7 +50,7 @@ class Clock:
         E2EError
             If the time is over before.
         """
-        while time.monotonic() < self.end:
+        while self.left_s:
             found = until()
             if found is not None:
                 return found
@@ -94,71 +107,129 @@ def emulator(folder: Path) -> Iterator[str]:
 
 
 class Deployment:
-    """The stack on the emulator.
+    """The stack on the emulator, made and changed by what `make deploy` runs.
 
     Parameters
     ----------
-    package : Path
-        Folder with template, bundle and layers.
     url : str
         Address of the emulator.
+    clock : Clock
+        The time that is left.
     """
 
-    def __init__(self, package: Path, url: str) -> None:
+    def __init__(self, url: str, clock: Clock) -> None:
         import boto3
 
-        self._package = package
         self.url = url
-        session = boto3.Session("test", "test", region_name=REGION)
-        make = session.client
-        self.s3 = make("s3", endpoint_url=url)
-        self.cloudformation: Any = make("cloudformation", endpoint_url=url)
-        self.functions: Any = make("lambda", endpoint_url=url)
-        self.parameters: Any = make("ssm", endpoint_url=url)
-        self.mail: Any = make("sesv2", endpoint_url=url)
-        self.logs: Any = make("logs", endpoint_url=url)
+        self.account = Account(boto3.Session("test", "test", region_name=REGION), url)
         self.token = secrets.token_hex(16)
+        self.rotated_token = secrets.token_hex(16)
+        self.api = ""
+        self.outputs: dict[str, str] = {}
+        self.told: list[str] = []
+        self._clock = clock
+        self.client = cache(self.account.client)
 
-    def create(self, clock: Clock, **parameters: str) -> str:
-        """Create the stack with these parameters, and return the address of its API."""
-        template = _as_the_emulator_reads_it(json.loads((self._package / "sam.json").read_text()))
-        bucket = f"{STACK}-packages"
-        self.s3.create_bucket(Bucket=bucket)
-        for resource in template["Resources"].values():
-            properties = resource.get("Properties", {})
-            for key in ("CodeUri", "ContentUri"):
-                if isinstance(properties.get(key), str):
-                    name = Path(properties[key]).name
-                    self.s3.upload_file(str(self._package / name), bucket, name)
-                    properties[key] = f"s3://{bucket}/{name}"
-        self.s3.put_object(Bucket=bucket, Key="template.json", Body=json.dumps(template).encode())
-        self.cloudformation.create_stack(
-            StackName=STACK,
-            TemplateURL=f"{self.url}/{bucket}/template.json",
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": value}
-                for name, value in {"AsimovApiKey": f"{self.token}:e2e", **parameters}.items()
-            ],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        )
-        outputs = clock.wait("the stack", self._outputs)
-        stage = outputs["EndpointURL"].rstrip("/").rsplit("/", 1)[1]
-        return f"{self.url}/restapis/{outputs['RestAPIId']}/{stage}/_user_request_"
+    @property
+    def stage(self) -> str:
+        """What stands before each path on API Gateway's own host: `/dev`."""
+        return "/" + self.outputs["EndpointURL"].rstrip("/").rpartition("/")[2]
 
-    def _outputs(self) -> dict[str, str] | None:
-        (stack,) = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        if stack["StackStatus"] == "CREATE_IN_PROGRESS":
-            return None
-        if stack["StackStatus"] != "CREATE_COMPLETE":
-            raise E2EError(f"the stack is {stack['StackStatus']}: {stack.get('StackStatusReason')}")
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    def deploy(self, package: Path, **parameters: str) -> None:
+        """Create the stack, or update it, with these parameters.
 
-    def set_variable(self, resource: str, name: str, value: str) -> None:
-        """Set an environment variable of one function."""
-        function = self._name_of(resource)
-        variables = self.functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-        environment = {"Variables": {**variables, name: value}}
-        self.functions.update_function_configuration(FunctionName=function, Environment=environment)
+        Raises
+        ------
+        E2EError
+            If that fails.
+        """
+        try:
+            self.outputs = deploy(
+                package,
+                STACK,
+                parameters,
+                self.account,
+                adapt=for_emulator,
+                say=self.told.append,
+                pause_s=0.2,
+                limit_s=self._clock.left_s,
+            )
+        except DeployError as error:
+            raise E2EError("\n".join([*self.told[-20:], str(error)])) from None
+        self.api = base_url(self.outputs, self.url)
+
+    def create(self, package: Path, **parameters: str) -> None:
+        """Create the stack, with one API key in a parameter of it, and another one in the Parameter Store."""
+        keys = json.dumps({"api_keys": {self.rotated_token: "e2e-rotated"}})  # JSON is YAML
+        self.client("ssm").put_parameter(Name=KEYS_PARAMETER, Type="SecureString", Value=keys)
+        self.deploy(package, AsimovApiKey=f"{self.token}:e2e", ApiKeysParameter=KEYS_PARAMETER, **parameters)
+
+    def remove(self) -> list[Resource]:
+        """Delete the stack, and return what it has left.
+
+        Raises
+        ------
+        E2EError
+            If that fails.
+        """
+        try:
+            return undeploy(STACK, self.account, say=self.told.append, pause_s=0.2, limit_s=self._clock.left_s)
+        except DeployError as error:
+            raise E2EError("\n".join([*self.told[-20:], str(error)])) from None
+
+    def name_of(self, resource: str) -> str:
+        """Return what a resource of the template is called in the stack; of a queue, its address."""
+        about = self.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=resource)
+        return str(about["StackResourceDetail"]["PhysicalResourceId"])
+
+    def resources(self) -> dict[str, str]:
+        """Return the names of all resources of the stack: in the template -> in the stack."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+        return {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for page in pages
+            for each in page["StackResourceSummaries"]
+        }
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment of a user's script: AWS, the API, and the names that are outputs of the stack."""
+        outputs = {**self.outputs, BUCKET: self.outputs["Bucket"]}
+        return {
+            **aws_variables(self.url),
+            "SIDEREAL_URL": self.api,
+            "SIDEREAL_TOKEN": self.token,
+            **{variable: outputs[resource] for variable, resource in PLACES.items()},
+        }
+
+    def set_variables(self, resource: str, variables: Mapping[str, str]) -> None:
+        """Set environment variables of one function, which keeps them until the stack is updated."""
+        function, client = self.name_of(resource), self.client("lambda")
+        its = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        client.update_function_configuration(FunctionName=function, Environment={"Variables": {**its, **variables}})
+
+    def set_listening(self, resource: str, *, is_on: bool) -> None:
+        """Let a function take messages from its queue, or leave them there."""
+        client = self.client("lambda")
+        found = client.list_event_source_mappings(FunctionName=self.name_of(resource))
+        (mapping,) = found["EventSourceMappings"]
+        client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=is_on)
+        self._clock.wait(f"the queue of {resource}", lambda: self._listens(mapping["UUID"], is_on))
+
+    def wait_for_message(self, queue: str) -> None:
+        """Wait until nobody works on what a queue has, and something waits there."""
+        url = self.name_of(queue)
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+        def waits() -> bool | None:
+            found = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            waiting, taken = (int(found[name]) for name in names)
+            return True if waiting and not taken else None
+
+        self._clock.wait(f"a message in the {queue}", waits)
+
+    def _listens(self, mapping: str, is_on: bool) -> bool | None:
+        state = self.client("lambda").get_event_source_mapping(UUID=mapping)["State"]
+        return True if state == ("Enabled" if is_on else "Disabled") else None
 
     def invoke(self, resource: str, event: dict[str, Any]) -> Any:
         """Call one function, and return what it returns.
@@ -168,47 +239,17 @@ class Deployment:
         E2EError
             If it fails.
         """
-        answer = self.functions.invoke(FunctionName=self._name_of(resource), Payload=json.dumps(event).encode())
+        answer = self.client("lambda").invoke(FunctionName=self.name_of(resource), Payload=json.dumps(event).encode())
         said = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise E2EError(f"{resource} fails: {said}")
         return said
 
-    def _name_of(self, resource: str) -> str:
-        about = self.cloudformation.describe_stack_resource(StackName=STACK, LogicalResourceId=resource)
-        return str(about["StackResourceDetail"]["PhysicalResourceId"])
-
-    def delete(self, clock: Clock) -> None:
-        """Delete the stack; its tables and bucket stay, as the template says, until the emulator ends."""
-        self.cloudformation.delete_stack(StackName=STACK)
-        clock.wait("deleting the stack", self._is_deleted)
-        left = self.functions.list_functions()["Functions"]
-        if left:
-            raise E2EError(f"functions are left: {[each['FunctionName'] for each in left]}")
-
-    def _is_deleted(self) -> bool | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            (stack,) = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        except ClientError:
-            return True
-        return True if stack["StackStatus"] == "DELETE_COMPLETE" else None
-
-
-def _as_the_emulator_reads_it(template: dict[str, Any]) -> dict[str, Any]:
-    """Return a template that means to the emulator what ours means to AWS."""
-    for resource in template["Resources"].values():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::Api":
-            # It reads them here only, AWS in the definition as well.
-            types = properties["DefinitionBody"].get("x-amazon-apigateway-binary-media-types", [])
-            properties["BinaryMediaTypes"] = types
-        for policy in properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                mail = statement.get("Fn::If", [None, {}])[1]
-                if "ses:SendEmail" in mail.get("Action", []):
-                    # It knows neither the identity nor the sender of a mail: what AWS is told is tested in the template.
-                    mail.pop("Condition")
-                    mail["Resource"] = "*"
-    return template
+    def logs(self) -> Iterator[tuple[str, str]]:
+        """Yield every line that the functions have logged, with the log group that has it."""
+        client = self.client("logs")
+        for page in client.get_paginator("describe_log_groups").paginate():
+            for group in page["logGroups"]:
+                for lines in client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                    for event in lines["events"]:
+                        yield group["logGroupName"], event["message"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.e2e import ledger
+from local.e2e import ledger, telescope
 from local.e2e.asking import Asker, E2EError, Form, Reply, is_like
 from tests.conftest import TOKEN, Api
 
@@ -27,6 +27,10 @@ def ask(api: Api) -> Asker:
 
 def test_the_examples_of_the_asimov_document(ask: Asker) -> None:
     ledger.drive(ask)
+
+
+def test_the_addresses_of_the_telescope_api(ask: Asker, portal: Any) -> None:
+    telescope.drive(ask)
 
 
 def test_an_answer_that_is_not_the_documented_one_is_noticed(ask: Asker) -> None:

@@ -1,0 +1,77 @@
+"""What the roles of the functions keep them from, and what stands in the logs."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+
+from local.e2e.asking import E2EError
+from local.e2e.letters import ELSEWHERE
+from local.e2e.stack import STACK, Deployment
+from local.schedule import make_event
+
+EXPECTED = (
+    ("/run_pipeline", ELSEWHERE),
+    ("/run_dead_letters", "process given up"),
+    ("/sweep", "dynamodb:Query"),
+)
+"""Errors that this run has brought about: the function's log group, and what the line says."""
+
+
+def check_roles(deployment: Deployment) -> str:
+    """Send a function to a table of the stack that it has nothing to do with.
+
+    Raises
+    ------
+    E2EError
+        If its role lets it in.
+    """
+    own = {"TELESCOPE_TABLE": deployment.name_of("TelescopeTable")}
+    deployment.set_variables("Sweep", {"TELESCOPE_TABLE": deployment.name_of("LedgerTable")})
+    try:
+        answer = deployment.invoke("Sweep", make_event(datetime.now(UTC), "sweep"))
+    except E2EError as error:
+        if "AccessDenied" not in str(error) or "dynamodb:Query" not in str(error):
+            raise
+    else:
+        raise E2EError(f"the sweeper may read the ledger: {answer}")
+    finally:
+        deployment.set_variables("Sweep", own)
+    denied = [line for _, line in deployment.logs() if "AccessDenied" in line and ELSEWHERE in line]
+    if not denied:
+        raise E2EError(f"no log tells that a pipeline was kept from the bucket {ELSEWHERE}")
+    return "a pipeline was kept from another bucket, the sweeper from the ledger"
+
+
+def check_logs(deployment: Deployment, secrets: dict[str, str]) -> str:
+    """Read all that the functions have logged.
+
+    Parameters
+    ----------
+    secrets : dict
+        What must not be there: name -> value.
+
+    Raises
+    ------
+    E2EError
+        If there is a secret, or an error that nobody has brought about; or if a group or its lines are missing.
+    """
+    faults, groups = [], Counter[str]()
+    for group, line in deployment.logs():
+        groups[group] += 1
+        faults += [f"{group} has the {name}: {line[:300]}" for name, value in secrets.items() if value in line]
+        if _is_error(line) and not any(group.endswith(name) and text in line for name, text in EXPECTED):
+            faults.append(f"{group}: {line[:2000]}")
+    if faults:
+        raise E2EError("\n".join(faults[:10]))
+    strange = [group for group in groups if not group.startswith(f"/sidereal/{STACK}/")]
+    if strange or not groups:
+        raise E2EError(f"functions have logged to {strange or 'nowhere'}")
+    return f"{sum(groups.values())} lines in {len(groups)} groups: no error but those that were made, no secret"
+
+
+def _is_error(line: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return any(word in line for word in ("Traceback", "AccessDenied", "Task timed out", "[ERROR]"))
+    return isinstance(record, dict) and record.get("level") in ("ERROR", "CRITICAL")
