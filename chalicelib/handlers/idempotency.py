@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, SiderealError
 from chalicelib.handlers.replies import Reply, Upload
+from chalicelib.observability import note
 
 if TYPE_CHECKING:
     from chalicelib.handlers.http import Request
@@ -65,7 +66,10 @@ def answer(request: "Request", view: Callable[["Request"], Reply]) -> Reply:
         found = idempotency.perform(request.identity, _fingerprint(request), work, request.raw.lambda_context)
     except _NotKeptError as error:
         return error.reply
-    return fresh[0] if fresh else _from_kept(found)
+    if fresh:
+        return fresh[0]
+    note(is_replayed=True)
+    return _from_kept(found)
 
 
 def _identity(request: "Request", key: str) -> str:
