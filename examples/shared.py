@@ -50,7 +50,9 @@ class Api:
 
     def __init__(self) -> None:
         busy = (429, 502, 503, 504)
-        again = Retry(5, backoff_factor=0.5, status_forcelist=busy, allowed_methods=None, raise_on_status=False)
+        again = Retry(
+            5, connect=2, backoff_factor=0.5, status_forcelist=busy, allowed_methods=None, raise_on_status=False
+        )
         self.url, self.session = need("SIDEREAL_URL").rstrip("/"), requests.Session()
         self.session.headers["Authorization"] = f"Bearer {need('SIDEREAL_TOKEN')}"
         for scheme in ("http://", "https://"):

@@ -1,13 +1,17 @@
 """What holds for every script of `examples/`: short, on its own, with help, and in one line about what goes wrong."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
+from local import template
 from tests.examples.conftest import EXAMPLES, Ended
 
 SCRIPTS = {
@@ -41,7 +45,7 @@ def test_each_file_is_below_80_lines_and_imports_nothing_of_the_project() -> Non
         assert imports(path) <= allowed | set(sys.stdlib_module_names), path.name
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", [*SCRIPTS, "stack_env"])
 def test_a_script_says_what_it_needs(name: str, script: Callable[..., Ended]) -> None:
     ended = script(name, "--help")
     assert (ended.code, ended.err) == (0, "")
@@ -86,3 +90,26 @@ def test_a_script_runs_by_itself() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: LEDGER_TABLE is not set; examples/README.md says where to find it\n"
+
+
+def test_a_stack_says_itself_what_the_scripts_need(
+    script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = [
+        {"OutputKey": key, "OutputValue": f"the {key}", "Description": value["Description"]}
+        for key, value in template.outputs().items()
+    ]
+    client = boto3.client("cloudformation", region_name="us-east-1")
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    with Stubber(client) as stub:
+        stub.add_response(
+            "describe_stacks",
+            {"Stacks": [{"StackName": "s", "CreationTime": 0, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]},
+        )
+        ended = script("stack_env", "s")
+    assert ended.code == 0
+    exported = dict(line.removeprefix("export ").split("=") for line in ended.out.splitlines())
+    read = set(re.findall(r"\b[A-Z]+_(?:TABLE|QUEUE|URL)\b|\bBUCKET\b", (EXAMPLES / "README.md").read_text("utf-8")))
+    assert exported.keys() >= read - {"AWS_ENDPOINT_URL"}
+    assert exported["SIDEREAL_URL"] == "'the ApiUrl'"
+    assert exported["GIVEN_UP_QUEUE"] == "'the GivenUpQueue'"
