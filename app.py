@@ -22,8 +22,8 @@ from chalicelib.handlers import (
 )
 from chalicelib.pipelines.registry import all_pipelines
 
+# Its `debug` is left alone: to set it, even to False, sets the level of the logger of this name, which may be ours.
 app = Chalice(app_name="sidereal", configure_logs=False)
-app.debug = False
 app.api.binary_types.append("multipart/form-data")
 
 for module in (

@@ -57,6 +57,7 @@ def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math
         give_up_process(process_id)
         return
     note(process_id=process.id, attempt=process.attempt, request_id=process.request_id)
+    logger.info("run begins", extra={"pipeline": process.pipeline})
     try:
         _run_claimed(process, token, time_left_s)
     except ClaimLostError:
@@ -97,11 +98,13 @@ def _run_claimed(process: Process, token: str, time_left_s: Callable[[], float])
                 return
             reporter.flush()
             publish(process, token, outputs)
+            logger.info("process created", extra={"frames": reporter.done})
             metrics.add(Metric.PROCESSES_CREATED)
             metrics.add(Metric.FRAMES, reporter.done)
         except base.AsyncError as error:
             reporter.flush()
             process_moves.fail(process, clock.to_text(clock.now()), _words_of(error), token)
+            logger.info("process failed", extra={"reason": _words_of(error)})
             metrics.add(Metric.PROCESSES_FAILED)
             discard_outputs(process)
 

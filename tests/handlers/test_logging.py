@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -68,6 +69,13 @@ def test_a_user_is_named_only_where_the_token_is_right(api: Api, lines: Lines, t
     assert line["user"] == user
 
 
+def test_the_level_of_the_log_is_the_one_that_was_set_whatever_chalice_makes_of_it() -> None:
+    from app import app
+
+    assert logger.log_level == logging.getLevelName(os.environ["POWERTOOLS_LOG_LEVEL"])
+    assert app.debug is False
+
+
 def test_what_one_request_notes_is_gone_with_it(api: Api, lines: Lines) -> None:
     api.post("/api/targets/", {})
     logger.info("between two requests")
@@ -123,7 +131,7 @@ def test_the_log_of_a_job_names_its_process_and_the_request_that_asked_for_it(jo
     event = jobs.event(process, deliveries=2)
     jobs.api.invoke("run_pipeline", event)
     told = lines()
-    assert [line["message"] for line in told] == ["run failed unexpectedly", "job failed"]
+    assert [line["message"] for line in told] == ["run begins", "run failed unexpectedly", "job failed"]
     for line in told:
         assert line["request_id"] == submitted["request_id"] == answer.headers["x-request-id"]
         assert (line["process_id"], line["attempt"], line["deliveries"]) == (process, 1, 2)
