@@ -54,7 +54,7 @@ def main() -> int:
     given = parser.parse_args()
     found = list(tqdm(events(table_of("LEDGER_TABLE")), unit="event", disable=None))
     ledger = {"events": found, "project": {"name": given.project}, "project analyses": []}
-    yaml.safe_dump(ledger, sys.stdout.buffer, encoding="utf-8", allow_unicode=True, default_flow_style=False)
+    yaml.safe_dump(ledger, sys.stdout.buffer, encoding="utf-8", default_flow_style=False)
     return 0
 
 

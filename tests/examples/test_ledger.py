@@ -20,6 +20,7 @@ META: dict[str, Any] = {
     "many": 10**40,
     "nothing": None,
     "yes": True,
+    "line": "\x85",  # which PyYAML loses where it writes letters as they are
     "looks like a date": "2015-09-14",
     "looks like a number": "1e-7",
     "looks like no": "no",
