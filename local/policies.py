@@ -65,8 +65,6 @@ def _api() -> list[dict[str, Any]]:
         _allow(["s3:PutObject"], objects_arn("products"), objects_arn("uploads")),
         _list_files(),
         _send("timelapse", "pipeline", "renditions"),
-        # the readiness check asks whether they are there
-        _allow(["sqs:GetQueueUrl"], *_queues("timelapse", "pipeline", "renditions")),
         parameters.token_statement(),
         parameters.keys_statement(),
     ]
@@ -145,11 +143,8 @@ def _table(name: str) -> dict[str, Any]:
 
 
 def _send(*queues: str) -> dict[str, Any]:
-    return _allow(["sqs:SendMessage"], *_queues(*queues))
-
-
-def _queues(*names: str) -> list[dict[str, Any]]:
-    return [arn(QUEUES[name]) for name in names]
+    # a queue may be given by its name
+    return _allow(["sqs:SendMessage", "sqs:GetQueueUrl"], *(arn(QUEUES[queue]) for queue in queues))
 
 
 def _list_files() -> dict[str, Any]:

@@ -177,7 +177,7 @@ def upload_form(key: str, byte_count: int, lifetime_s: int) -> dict[str, Any]:
 
 def origins() -> list[str]:
     """Return the origins to which links lead: a page that shows files must allow them. No request."""
-    link = urlsplit(download_link("a", "a"))
+    link = urlsplit(download_link("products/a", "a"))
     found = [f"{link.scheme}://{link.netloc}"]
     if link.netloc.endswith(".amazonaws.com"):
         # S3 itself sends requests for a young bucket on from its global name to its regional one.
