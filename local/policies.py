@@ -26,13 +26,9 @@ _WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
 _CHECK = ["dynamodb:ConditionCheckItem"]
 _ONE_BY_ONE = ["dynamodb:GetItem", *_WRITE]
 _PUT = ["s3:PutObject", "s3:AbortMultipartUpload"]
-_CONSUME = [
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-    "sqs:ChangeMessageVisibility",
-    "sqs:GetQueueUrl",
-]
+# what Lambda does under the role of a function behind a queue; the function itself only says when a message comes again
+_POLL = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+_DELAY = ["sqs:ChangeMessageVisibility", "sqs:GetQueueUrl"]
 
 
 def policy(function: str) -> dict[str, Any]:
@@ -45,7 +41,8 @@ def policy(function: str) -> dict[str, Any]:
         *_STATEMENTS[function](),
     ]
     if function in QUEUE_OF:
-        statements.append(_allow(_CONSUME, arn(QUEUES[QUEUE_OF[function]])))
+        delays = [] if function == "run_dead_letters" else _DELAY
+        statements.append(_allow([*_POLL, *delays], arn(QUEUES[QUEUE_OF[function]])))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -85,9 +82,12 @@ def _run_processes() -> list[dict[str, Any]]:
 
 def _make_rendition() -> list[dict[str, Any]]:
     return [
-        _allow([*_READ, *_WRITE, *_CHECK], _table("telescope")),
+        _allow(["dynamodb:BatchGetItem", "dynamodb:Query"], _table("telescope")),
+        _allow(["dynamodb:PutItem", "dynamodb:UpdateItem", *_CHECK], _table("telescope")),
         _allow(["s3:GetObject"], objects_arn("products"), objects_arn("processes")),
-        _allow([*_PUT, "s3:DeleteObject"], *map(objects_arn, MADE_ON_REQUEST)),
+        _allow(["s3:PutObject", "s3:DeleteObject"], *map(objects_arn, MADE_ON_REQUEST)),
+        # an archive is written part by part
+        _allow(["s3:AbortMultipartUpload"], objects_arn("archives")),
         _list_files(),
     ]
 
