@@ -142,7 +142,6 @@ class Run:
         self._say(f"updated the stack, other code and parameters, nothing lost or replaced: {told}")
         self._say(f"examples/replay_dead_letters.py, then examples/light_curve.py: {self._letters.replay()}")
         self._say(routes.check_all_used(self._package, self._ask, self._ask.asked))
-        self._say(f"roles: {access.check_roles(self._deployment)}")
         secrets = {
             "API key": self._deployment.token,
             "rotated API key": self._deployment.rotated_token,
@@ -151,6 +150,7 @@ class Run:
             "signature of a link": "X-Amz-Signature",
         }
         self._say(f"logs: {access.check_logs(self._deployment, secrets)}")
+        self._say(f"roles: {access.check_roles(self._deployment, self._letters.broken)}")
         for line in gaps.check(self._deployment, self._package):
             self._say(line)
         self._say(f"removed as `make undeploy` does it: {update.remove(self._deployment, self._letters)}")

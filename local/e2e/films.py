@@ -97,7 +97,7 @@ class Films:
     def make_film_by_message(self) -> str:
         """Ask for a timelapse by a message, with the example for it."""
         film = self.folder / "by-message.gif"
-        arguments = (TARGET, "--option", "format=gif", "--output", str(film), "--timeout", "60")
+        arguments = (TARGET, "--option", "format=gif", "--output", str(film), "--timeout", "120")
         address = run_example(self.deployment, "start_timelapse.py", *arguments).strip()
         if not film.read_bytes().startswith(b"GIF89a"):
             raise E2EError(f"no film at {address}")

@@ -45,7 +45,6 @@ class Letters:
 
     def lose_message(self) -> None:
         """Start a process whose message is lost before its function sees it."""
-        self._deployment.set_variables("Sweep", {"JOB_RESEND_AFTER_S": "1"})  # not a quarter of an hour
         self._deployment.set_listening("RunTimelapse", is_on=False)
         self.lost = self._films.start("Timelapse", options={"format": "mp4"})
         queue = self._deployment.name_of("TimelapseQueue")
@@ -54,6 +53,13 @@ class Letters:
         if len(lost) != 1:
             raise E2EError(f"the message of process {self.lost} is not on its queue: {waiting}")
         self._sqs.purge_queue(QueueUrl=queue)
+        self._deployment.client("dynamodb").update_item(  # or it would be waited for, a quarter of an hour
+            TableName=self._deployment.name_of("TelescopeTable"),
+            Key={"pk": {"S": f"PROCESS#{self.lost}"}, "sk": {"S": "PROCESS"}},
+            UpdateExpression="SET enqueued_at = :long_ago",
+            ConditionExpression="enqueued_at > :long_ago",
+            ExpressionAttributeValues={":long_ago": {"N": "1"}},
+        )
         self._deployment.set_listening("RunTimelapse", is_on=True)
 
     def check_resent(self) -> None:

@@ -8,7 +8,7 @@ from local.e2e.asking import E2EError
 from local.e2e.stack import Deployment
 from local.home import PROJECT
 
-TIMEOUT_S = 90
+TIMEOUT_S = 150
 
 
 def run_example(deployment: Deployment, name: str, *arguments: str) -> str:
