@@ -3,10 +3,12 @@
 Usage: `python -m local.costs`. A test makes the requests, and holds what they ask AWS for against `REQUESTS`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.metrics import Metric
 from local import template
+from local.logical_names import QUEUE_OF
 
 REGION = "us-east-1"
 AS_OF = "2026"
@@ -20,6 +22,7 @@ PRICES = {
     "S3, put": 0.005 / 1e3,
     "S3, get": 0.0004 / 1e3,
     "SQS, request": 0.40 / 1e6,
+    "X-Ray, trace": 5.00 / 1e6,
     "logs taken in, GB": 0.50,
     "alarm, month": 0.10,
     "dashboard, month": 3.00,
@@ -30,6 +33,9 @@ PRICES = {
 }
 """US dollars, without free allowances and volume discounts."""
 
+READ_AT_AWS = ("API Gateway, request", "Lambda, request", "Lambda, GB-second", "X-Ray, trace", "DynamoDB, GB-month")
+"""Those that were found in pages and papers of AWS; the others were found in what others write about it."""
+
 REQUEST_S, API_GB, REQUEST_LOG_GB = 0.06, 1.0, 1.0e-6
 """A warm request, without the portal: 25 to 55 ms were measured against the emulator. About 1 kB of log and metrics each."""
 
@@ -39,8 +45,10 @@ FRAMES, FILM_S, JOB_GB = 50, 6.0, 2.0
 HOURS = 730
 SWEEPS, SWEEP_S, SWEEP_GB = HOURS * 60, 0.15, 0.25
 LOOKS, LOOK_S, LOOK_GB = HOURS * 12, 0.2, 0.5
-POLLED_QUEUES, POLLERS, POLL_S = 4, 5, 20
+POLLERS, POLL_S = 5, 20
 """Lambda asks each queue that has a function with five long polls at a time."""
+IDLE_METRICS = (Metric.COLD_STARTS, Metric.ALERT_SECONDS)
+"""What the schedules write though there is nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,9 @@ class Request:
 
     @property
     def dollars(self) -> float:
-        """What one costs."""
+        """What one costs; at less than one a second each has its trace, of more X-Ray takes 5 %."""
         gateway = PRICES["API Gateway, request"] + PRICES["logs taken in, GB"] * REQUEST_LOG_GB
-        return gateway + run_dollars(REQUEST_S, API_GB) + self.storage_dollars
+        return PRICES["X-Ray, trace"] + gateway + run_dollars(REQUEST_S, API_GB) + self.storage_dollars
 
     @property
     def storage_dollars(self) -> float:
@@ -113,7 +121,12 @@ def run_dollars(seconds: float, memory_gb: float) -> float:
 def timelapse_dollars() -> float:
     """Return what a timelapse costs, the request that starts it included."""
     start = Request("", ()).dollars
-    return start + run_dollars(FILM_S, JOB_GB) + TIMELAPSE.storage_dollars
+    return start + PRICES["X-Ray, trace"] + run_dollars(FILM_S, JOB_GB) + TIMELAPSE.storage_dollars
+
+
+def metric_count() -> int:
+    """Return how many metrics of our own there may be: one for each name with each value of its dimensions."""
+    return sum(len(QUEUE_OF) if "function" in metric.dimensions else 1 for metric in Metric)
 
 
 def idle_month() -> dict[str, float]:
@@ -123,21 +136,23 @@ def idle_month() -> dict[str, float]:
     alarms = [each["Properties"] for each in resources if each.get("Type") == "AWS::CloudWatch::Alarm"]
     # one that does sums is paid for by the metrics that it adds up
     watched = sum(sum("MetricStat" in metric for metric in each.get("Metrics", [])) or 1 for each in alarms)
-    polls = POLLED_QUEUES * POLLERS * HOURS * 3600 / POLL_S
+    polls = len(QUEUE_OF) * POLLERS * HOURS * 3600 / POLL_S
     return {
         f"{len(alarms)} alarms on {watched} metrics": watched * PRICES["alarm, month"],
         "the dashboard": len(dashboards) * PRICES["dashboard, month"],
-        f"{len(Metric)} metrics of our own, if all were in use": len(Metric) * PRICES["own metric, month"],
-        f"Lambda's polling of {POLLED_QUEUES} queues": polls * PRICES["SQS, request"],
+        f"{len(IDLE_METRICS)} of our own metrics": len(IDLE_METRICS) * PRICES["own metric, month"],
+        f"Lambda's polling of {len(QUEUE_OF)} queues": polls * PRICES["SQS, request"],
         "the sweeper, every minute": SWEEPS * (run_dollars(SWEEP_S, SWEEP_GB) + 4 * PRICES["DynamoDB, read unit"]),
         "the look after alerts, every 5 minutes": LOOKS
         * (run_dollars(LOOK_S, LOOK_GB) + 6 * PRICES["DynamoDB, read unit"]),
+        "the traces of both": (SWEEPS + LOOKS) * PRICES["X-Ray, trace"],
     }
 
 
 def text() -> str:
     """Return the tables."""
     idle = idle_month()
+    others = metric_count() - len(IDLE_METRICS)
     requests = [(each.name, f"{each.dollars * 1e3:.4f}") for each in REQUESTS.values()]
     return "\n\n".join(
         (
@@ -146,6 +161,7 @@ def text() -> str:
                 (f"a timelapse of {FRAMES} frames of 2 megapixels", "$"),
                 [
                     ("its function", f"{run_dollars(FILM_S, JOB_GB):.6f}"),
+                    ("its trace", f"{PRICES['X-Ray, trace']:.6f}"),
                     ("tables, files, queue", f"{TIMELAPSE.storage_dollars:.6f}"),
                     ("together, with the request that starts it", f"{timelapse_dollars():.6f}"),
                 ],
@@ -155,15 +171,22 @@ def text() -> str:
                 [
                     *((name, f"{dollars:.2f}") for name, dollars in idle.items()),
                     ("together", f"{sum(idle.values()):.2f}"),
+                    (
+                        f"in use: up to {others} more metrics of our own",
+                        f"up to {others * PRICES['own metric, month']:.2f}",
+                    ),
                 ],
             ),
-            _table(("list price", "$"), [(name, _price(price)) for name, price in PRICES.items()]),
+            _table(
+                ("list price", "$", "read at"),
+                [(name, _price(price), "AWS" if name in READ_AT_AWS else "others") for name, price in PRICES.items()],
+            ),
         )
     )
 
 
-def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    return "\n".join(f"| {left} | {right} |" for left, right in (head, ("---", "---"), *rows))
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
 
 
 def _price(dollars: float) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.metrics import Metric
 from chalicelib.storage import clients
 from local import costs
 from tests.conftest import PROJECT, Api
@@ -69,7 +70,15 @@ def test_a_request_costs_the_sum_of_its_parts(monkeypatch: pytest.MonkeyPatch) -
         costs, "PRICES", dict.fromkeys(costs.PRICES, 0.0) | {"DynamoDB, write unit": 2.0, "S3, put": 3.0}
     )
     assert costs.Request("", (), reads=5, writes=2, puts=1).dollars == 7
+    monkeypatch.setitem(costs.PRICES, "X-Ray, trace", 4.0)
+    assert costs.Request("", (), puts=1).dollars == 7
+    assert costs.timelapse_dollars() == 2 * 4 + 110 * 2 + 3
     monkeypatch.setattr(
         costs, "PRICES", dict.fromkeys(costs.PRICES, 0.0) | {"Lambda, request": 1.0, "Lambda, GB-second": 2.0}
     )
     assert costs.run_dollars(3, 0.5) == 4
+
+
+def test_a_metric_is_paid_for_once_for_each_function_that_it_tells_apart() -> None:
+    by_function = [metric for metric in Metric if "function" in metric.dimensions]
+    assert costs.metric_count() == len(Metric) + 3 * len(by_function) > len(Metric)
