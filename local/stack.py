@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from local.account import Account, DeployError
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
-FAILED_CREATIONS = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE")
+FAILED_CREATIONS = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 """States in which a stack has never worked, and can neither be updated nor created."""
 
 _GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE")
@@ -49,6 +49,7 @@ class Stack:
         self, account: Account, name: str, say: Callable[[str], None], pause_s: float = 3.0, limit_s: float = 3600.0
     ) -> None:
         self.name = name
+        self._account = account
         self._client = account.client("cloudformation")
         self._say = say
         self._pause_s = pause_s
@@ -80,7 +81,9 @@ class Stack:
         status = str(found["StackStatus"])
         if status in FAILED_CREATIONS:
             self._say(f"{self.name} is {status}: its creation has failed or was given up; deleting what is left of it")
+            left = self.kept_resources() if status == "ROLLBACK_FAILED" else []
             self.delete(found)
+            self._delete_empty(left)
             return None
         if status.endswith("_IN_PROGRESS"):
             raise DeployError(f"{self.name} is {status}: somebody changes it just now; try again when that is over")
@@ -145,7 +148,18 @@ class Stack:
             for page in pages
             for each in page["StackResourceSummaries"]
             if each["LogicalResourceId"] in kept and each.get("PhysicalResourceId")
+            if each.get("ResourceStatus") != "DELETE_COMPLETE"
         ]
+
+    def _delete_empty(self, left: list[Resource]) -> None:
+        """Delete the tables that could not be taken back because they are protected; one with a record in it stays."""
+        for table in [each.physical for each in left if each.type == "AWS::DynamoDB::Table"]:
+            dynamodb = self._account.client("dynamodb")
+            if dynamodb.scan(TableName=table, Limit=1, ConsistentRead=True)["Count"]:
+                self._say(f"left behind: the table {table}, which is not empty")
+            else:
+                delete_table(dynamodb, table)
+                self._say(f"deleted the empty table {table}")
 
     def _is_ready(self, change_set: str) -> bool:
         end = time.monotonic() + self._limit_s
@@ -199,3 +213,11 @@ class Stack:
                     return events[::-1]
                 events.append(event)
         return events[::-1]
+
+
+def delete_table(dynamodb: Any, table: str) -> None:
+    """Delete a table, also a protected one."""
+    if dynamodb.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+        dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+        dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 2})
+    dynamodb.delete_table(TableName=table)

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.account import Account, DeployError, one_line_errors
 from local.packages import Packages
-from local.stack import Resource, Stack
+from local.stack import Resource, Stack, delete_table
 from local.stages import stack_name
 
 DATA_STAGES = ("dev",)
@@ -72,7 +72,7 @@ def delete_data(kept: Sequence[Resource], account: Account, say: Callable[[str],
     with one_line_errors():
         for resource in kept:
             if resource.type == "AWS::DynamoDB::Table":
-                _delete_table(account.client("dynamodb"), resource.physical)
+                delete_table(account.client("dynamodb"), resource.physical)
             elif resource.type == "AWS::S3::Bucket":
                 _delete_bucket(account.client("s3"), resource.physical)
             else:
@@ -153,13 +153,6 @@ def confirm(name: str, variable: str, what: str) -> None:
         said = input(f"to {what}, type its name ({name}): ").strip()
     if said != name:
         raise DeployError(f"{said!r} is not {name!r}: nothing is done")
-
-
-def _delete_table(dynamodb: Any, table: str) -> None:
-    if dynamodb.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
-        dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
-        dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 2})
-    dynamodb.delete_table(TableName=table)
 
 
 def _delete_bucket(s3: Any, bucket: str) -> None:

@@ -263,7 +263,12 @@ class CloudFormation:
         }
         return {
             "StackResourceSummaries": [
-                {"ResourceType": kind, "LogicalResourceId": name, "PhysicalResourceId": f"dev-{name}"}
+                {
+                    "ResourceType": kind,
+                    "LogicalResourceId": name,
+                    "PhysicalResourceId": f"dev-{name}",
+                    "ResourceStatus": "CREATE_COMPLETE",
+                }
                 for name, kind in kinds.items()
             ]
         }
@@ -315,14 +320,46 @@ class Session:
         return {"Account": "123456789012"}
 
 
+class Tables:
+    """Stands in for DynamoDB: protected tables with so many records."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, int] = {}
+        self.done: list[str] = []
+
+    def scan(self, TableName: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"Count": self.records[TableName]}
+
+    def describe_table(self, **_: Any) -> dict[str, Any]:
+        return {"Table": {"DeletionProtectionEnabled": True}}
+
+    def update_table(self, TableName: str, *, DeletionProtectionEnabled: bool) -> None:  # noqa: N803
+        assert not DeletionProtectionEnabled
+        self.done.append(f"{TableName} is unprotected")
+
+    def get_waiter(self, _: str) -> Any:
+        class Waiter:
+            def wait(self, **_: Any) -> None: ...
+
+        return Waiter()
+
+    def delete_table(self, TableName: str) -> None:  # noqa: N803
+        self.done.append(f"{TableName} is deleted")
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
 @pytest.fixture
 def formation() -> CloudFormation:
     return CloudFormation()
 
 
 @pytest.fixture
-def cloud(formation: CloudFormation) -> Account:
-    session = Session(cloudformation=formation, s3=Bucket())
+def cloud(formation: CloudFormation, tables: Tables) -> Account:
+    session = Session(cloudformation=formation, s3=Bucket(), dynamodb=tables)
     session._services["sts"] = session
     return Account(session)  # type: ignore[arg-type]
 
@@ -386,6 +423,21 @@ def test_a_failure_tells_what_failed_and_not_what_was_cancelled_because_of_it(
     )
     assert formation.done[-2:] == ["stack deleted", "change set executed"]
     assert formation.sent[-1]["ChangeSetType"] == "CREATE"
+
+
+def test_a_failed_creation_whose_tables_were_protected_is_cleared_away_but_for_what_holds_records(
+    package: Path, cloud: Account, formation: CloudFormation, tables: Tables
+) -> None:
+    formation.status = "ROLLBACK_FAILED"
+    tables.records = {"dev-LedgerTable": 0}
+    said = deploy(package, cloud)
+    assert "deleted the empty table dev-LedgerTable" in said
+    assert tables.done == ["dev-LedgerTable is unprotected", "dev-LedgerTable is deleted"]
+    assert formation.done == ["stack deleted", "change set executed"]
+    assert formation.sent[-1]["ChangeSetType"] == "CREATE"
+    formation.status, tables.records, tables.done = "ROLLBACK_FAILED", {"dev-LedgerTable": 1}, []
+    assert "left behind: the table dev-LedgerTable, which is not empty" in deploy(package, cloud)
+    assert tables.done == []
 
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"])
