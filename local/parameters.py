@@ -124,6 +124,13 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "MaxValue": 5_000,
         "Description": "Requests that it takes at once",
     },
+    "JobConcurrency": {
+        "Type": "Number",
+        "Default": 10,
+        "MinValue": 2,
+        "MaxValue": 300,
+        "Description": "Jobs of each of the three queues at once; what the account may run beyond all three is the API's",
+    },
     "AccessLogs": {
         **_SWITCH,
         "Default": "false",

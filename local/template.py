@@ -182,7 +182,7 @@ def _function(function: str) -> dict[str, Any]:
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
         }
         if function in LAYER_OF:
-            source["ScalingConfig"] = {"MaximumConcurrency": 50}
+            source["ScalingConfig"] = {"MaximumConcurrency": ref("JobConcurrency")}
         properties["Events"] = {f"{FUNCTIONS[function]}SqsEventSource": {"Properties": source}}
     if function == "process_alerts":
         properties["Events"] = {"ProcessAlertsEvent": {"Properties": {"Schedule": ref("AlertRate")}}}

@@ -78,7 +78,8 @@ def run_dead_letters(event: SQSEvent) -> dict[str, Any]:
     """Give up what messages asked for in vain, then hand them on to the queue where people find them.
 
     Processes fail, renditions count as impossible for a while. What is no message of ours is only handed on. A message is
-    deleted last: whatever dies in between, it comes again, and may then be handed on twice.
+    deleted last: whatever dies in between, it comes again, and may then be handed on twice. That of a process of which no
+    run has begun, because Lambda had no room for it, goes: the sweeper sends the process again.
     """
     return _each_record(event, _give_up)
 
@@ -189,7 +190,7 @@ def _read(record: "SQSRecord", read: Callable[[str], Message]) -> Message:
 def _give_up(record: "SQSRecord") -> None:
     from chalicelib.models.messages import RunProcess, StartProcess, read_job
     from chalicelib.services.process_requests import give_up_request
-    from chalicelib.services.processes import give_up_process
+    from chalicelib.services.processes import give_up_process, waits_for_room
     from chalicelib.services.renditions import give_up_message
     from chalicelib.storage import queues
 
@@ -200,6 +201,9 @@ def _give_up(record: "SQSRecord") -> None:
     else:
         reason = FAILED
         if isinstance(message, RunProcess):
+            if waits_for_room(message.process_id):
+                logger.warning("left to the sweeper", extra={"process_id": message.process_id})
+                return
             give_up_process(message.process_id)
         elif isinstance(message, StartProcess):
             give_up_request(message)

@@ -47,6 +47,9 @@ UNEXPECTED = "An unexpected error occurred"
 NOT_SUBMITTED = "Failed to submit job"
 IDENTIFIER_TRIES = 50
 
+UNBEGUN_FOR_S = 6 * 3600
+"""Seconds for which a process waits whose messages end as dead letters before any run has begun."""
+
 
 Seal = Callable[[Process], Sequence[Write]]
 """What is written together with a process, given what it is in the end."""
@@ -143,6 +146,19 @@ def retry_process(process_id: int, user: str) -> Process:
     processes.append_note(process, f"Retried by {user}")
     _send(process)
     return process
+
+
+def waits_for_room(process_id: int) -> bool:
+    """Say whether no run of a process has begun yet, though it is not long since it was submitted.
+
+    Then its messages were only throttled, or nobody could take them: the sweeper sends it another one.
+    """
+    try:
+        process = processes.get(process_id)
+    except NotFoundError:
+        return False
+    is_recent = clock.to_unix(process.created) > clock.now().timestamp() - UNBEGUN_FOR_S
+    return process.tries == 0 and process.terminal_timestamp is None and is_recent
 
 
 def give_up_process(process_id: int) -> None:

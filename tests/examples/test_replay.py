@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.storage import process_moves
 from tests.conftest import Api, Aws, sqs_event
 from tests.examples.conftest import Ended
 
@@ -39,6 +40,7 @@ def given_up(api: Api, aws: Aws) -> int:
     frame = api.upload(target, "1.fits", FITS).json["id"]
     process = api.post("/api/pipeline/", {"target": target, "pipeline": "Timelapse", "products": [frame]}).json["id"]
     aws.messages()
+    process_moves.claim(process, "a worker that died", 0)
     letter = sqs_event({"version": 1, "process_id": process}, queue="sidereal-dead-letters")
     assert api.invoke("run_dead_letters", letter)["batchItemFailures"] == []
     return int(process)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from chalicelib.handlers import jobs as functions
+from chalicelib.services.processes import UNBEGUN_FOR_S, resend_stuck_processes
 from chalicelib.settings import get_settings
 from chalicelib.storage import clients, queues
 from chalicelib.storage.schema import DEAD_LETTER_QUEUE
-from tests.conftest import Api, Aws, sqs_event
+from tests.conftest import Api, Aws, Clock, sqs_event
 from tests.jobs.conftest import Jobs
 
 NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
@@ -35,7 +36,8 @@ def dead_letter(body: Any, source: str | None = None) -> dict[str, Any]:
 
 
 def test_the_process_fails_first_and_then_its_message_is_parked_as_it_was(jobs: Jobs) -> None:
-    process = jobs.submit()
+    process = jobs.submit("Broken")
+    jobs.run(process)
     body = f'{{ "process_id":{process} }}'
     event = dead_letter(body, "sidereal-pipeline")
     statuses: list[str] = []
@@ -58,7 +60,8 @@ def test_a_rendition_is_given_up_and_its_message_is_parked(api: Api, aws: Aws) -
 
 
 def test_what_is_not_parked_comes_again_and_what_is_parked_twice_does_no_harm(jobs: Jobs) -> None:
-    process = jobs.submit()
+    process = jobs.submit("Broken")
+    jobs.run(process)
     event = dead_letter({"process_id": process})
 
     def refuse(**_: Any) -> None:
@@ -73,6 +76,21 @@ def test_what_is_not_parked_comes_again_and_what_is_parked_twice_does_no_harm(jo
         assert jobs.api.invoke("run_dead_letters", event) == NONE_FAILED
     assert len(parked(jobs.aws)) == 2
     assert jobs.get(process)["failure_message"] == "An unexpected error occurred"
+
+
+def test_a_process_of_which_no_run_could_begin_waits_for_the_sweeper_and_fails_only_after_hours(
+    jobs: Jobs, clock: Clock
+) -> None:
+    process = jobs.submit()
+    jobs.aws.messages("sidereal-pipeline")
+    assert jobs.api.invoke("run_dead_letters", dead_letter({"process_id": process})) == NONE_FAILED
+    assert (jobs.get(process)["status"], parked(jobs.aws)) == ("pending", [])
+    clock.advance(1000)
+    assert resend_stuck_processes() == 1
+    assert len(jobs.aws.messages("sidereal-pipeline")) == 1
+    clock.advance(UNBEGUN_FOR_S)
+    assert jobs.api.invoke("run_dead_letters", dead_letter({"process_id": process})) == NONE_FAILED
+    assert (jobs.get(process)["status"], len(parked(jobs.aws))) == ("failed", 1)
 
 
 def test_a_process_that_cannot_be_failed_keeps_its_message(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
