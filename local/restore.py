@@ -21,6 +21,7 @@ Item = dict[str, Any]
 BATCH = 25
 """Writes in one request, at most."""
 _LONGEST_PAUSE_S = 30.0
+_SETS = ("SS", "NS", "BS")
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,12 @@ def _items(dynamodb: Any, table: str) -> Iterator[Item]:
 
 
 def _digest(item: Item) -> bytes:
-    """Return 16 bytes that stand for an item: all of a large table's fit into memory."""
-    return hashlib.blake2b(json.dumps(item, sort_keys=True, default=repr).encode(), digest_size=16).digest()
+    """Return 16 bytes that stand for an item: all of a large table's fit into memory. Sets come in any order."""
+    ordered = {
+        name: {kind: sorted(held) if kind in _SETS else held for kind, held in value.items()}
+        for name, value in item.items()
+    }
+    return hashlib.blake2b(json.dumps(ordered, sort_keys=True, default=repr).encode(), digest_size=16).digest()
 
 
 def _write(dynamodb: Any, table: str, requests: Iterable[Item]) -> None:

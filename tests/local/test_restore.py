@@ -73,6 +73,16 @@ def test_a_table_holds_again_what_it_held_at_that_moment_and_only_differences_ar
     assert restore("restored", "stack", dynamodb, say=said.append) == Differences(0, 0, 0, COUNT)
 
 
+def test_sets_are_the_same_in_any_order_and_lists_are_not() -> None:
+    def digests(value: Any, reversed_value: Any) -> tuple[bytes, bytes]:
+        return restoring._digest({"production_names": value}), restoring._digest({"production_names": reversed_value})
+
+    one, other = digests({"SS": ["a", "b"]}, {"SS": ["b", "a"]})
+    assert one == other
+    one, other = digests({"L": [{"S": "a"}, {"S": "b"}]}, {"L": [{"S": "b"}, {"S": "a"}]})
+    assert one != other
+
+
 def test_what_the_table_does_not_take_at_once_is_sent_again(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[Any] = []
     pauses: list[float] = []
