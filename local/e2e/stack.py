@@ -28,6 +28,9 @@ from local.undeploy import undeploy
 STACK = "sidereal-e2e"
 KEYS_PARAMETER = "/e2e/api-keys"
 TOTAL_S = 400.0
+LEAST_CONCURRENCY = 2
+"""As AWS has it."""
+
 START_S = 30.0
 
 
@@ -149,7 +152,7 @@ class Deployment:
                 STACK,
                 parameters,
                 self.account,
-                adapt=for_emulator,
+                adapt=_with_few_workers,
                 say=self.told.append,
                 pause_s=0.2,
                 limit_s=self._clock.left_s,
@@ -253,3 +256,13 @@ class Deployment:
                 for lines in client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
                     for event in lines["events"]:
                         yield group["logGroupName"], event["message"]
+
+
+def _with_few_workers(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the template for the emulator, which unpacks bundle and layers anew for each run at the same time."""
+    adapted = for_emulator(template)
+    for resource in adapted["Resources"].values():
+        for event in resource.get("Properties", {}).get("Events", {}).values():
+            if "ScalingConfig" in event["Properties"]:
+                event["Properties"]["ScalingConfig"] = {"MaximumConcurrency": LEAST_CONCURRENCY}
+    return adapted
