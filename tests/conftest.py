@@ -1,9 +1,9 @@
 """What every test stands on: fake credentials, AWS in memory, both APIs behind a client, a clock that tests move."""
 
-import copy
-import copyreg
+import gc
 import json
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.quick_moto import furnish, hasten
 
 if TYPE_CHECKING:
     from local.portal.stand_in import StandIn
@@ -46,19 +48,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of the search for garbage: it stays to the end, and to go through it takes long."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def _empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty")
+
+
 @pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _fresh_process(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _empty_folder: Path
+) -> Iterator[None]:
     """Every test starts as a new process would: nothing read, nothing cached, an empty working folder."""
     monkeypatch.setenv("ASIMOV_API_KEY", f"{TOKEN}:{USER}")
-    monkeypatch.chdir(tmp_path)
+    own = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else _empty_folder
+    monkeypatch.chdir(own)
     forget()
     yield
     forget()
+    if any(_empty_folder.iterdir()):
+        shutil.rmtree(_empty_folder)
+        _empty_folder.mkdir()
 
 
 def forget() -> None:
     """Empty every cache of the process."""
-    from chalicelib import settings
+    from chalicelib import observability, settings
     from chalicelib.facilities import registry as facilities
     from chalicelib.handlers import auth, health
     from chalicelib.pipelines import registry
@@ -76,6 +95,7 @@ def forget() -> None:
     health.forget()
     clients.forget()
     lists.forget()
+    observability.logger.thread_safe_clear_keys()
 
 
 @dataclass
@@ -141,65 +161,6 @@ class Aws:
             self.sqs.delete_queue(QueueUrl=url)
 
 
-_furnished: dict[str, list[Any]] = {}
-copyreg.pickle(threading.Condition, lambda _: (threading.Condition, ()))  # moto's queues have one; a copy needs its own
-
-
-def _furnish(made: Aws) -> None:
-    """Make tables, bucket and queues in moto; from the second test on as copies of what was made for the first.
-
-    A dozen requests to moto take longer than most tests.
-    """
-    from moto.dynamodb.models import dynamodb_backends
-    from moto.s3.models import s3_backends
-    from moto.sqs.models import sqs_backends
-
-    from chalicelib.settings import get_settings
-    from chalicelib.storage import schema
-
-    account, region = "123456789012", "us-east-1"
-    shelves: list[dict[str, Any]] = [
-        dynamodb_backends[account][region].tables,
-        sqs_backends[account][region].queues,
-        s3_backends[account]["aws"].buckets,
-    ]
-    what = repr((schema.tables(), schema.queues(), get_settings().bucket))
-    if what not in _furnished:
-        made.create()
-        _furnished[what] = [copy.deepcopy(dict(shelf)) for shelf in shelves]
-        return
-    for shelf, things in zip(shelves, _furnished[what], strict=True):
-        shelf.update(copy.deepcopy(things))
-
-
-def _answer_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let moto answer one request after the other: DynamoDB's writes with a condition are atomic, moto's are not."""
-    from moto.core.botocore_stubber import BotocoreStubber
-
-    lock = threading.RLock()
-    answer = BotocoreStubber.__call__
-
-    def answer_alone(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with lock:
-            return answer(self, *args, **kwargs)
-
-    monkeypatch.setattr(BotocoreStubber, "__call__", answer_alone)
-
-
-def _read_attributes_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let moto find what a DynamoDB attribute holds at once: it looks for each of ten types under five names."""
-    from moto.core.serialize import ResponseSerializer
-
-    look = ResponseSerializer.get_value
-
-    def get_value(self: Any, value: Any, key: str, shape: Any) -> Any:
-        if type(value) is dict and len(value) == 1 and not value.keys().isdisjoint(("S", "N", "L", "M", "BOOL")):
-            return value.get(key)
-        return look(self, value, key, shape)
-
-    monkeypatch.setattr(ResponseSerializer, "get_value", get_value)
-
-
 @cache
 def _session() -> Any:
     import boto3
@@ -218,15 +179,17 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     import boto3
     from moto import mock_aws
 
+    from chalicelib.settings import get_settings
+    from chalicelib.storage import schema
+
     endpoint = request.config.getoption("--aws-endpoint")
     if endpoint is None:
+        hasten(monkeypatch)
         with mock_aws():
             # moto drops it for each test; one session has read the descriptions of AWS's services, and may serve all
             boto3.DEFAULT_SESSION = _session()
-            _answer_one_at_a_time(monkeypatch)
-            _read_attributes_quickly(monkeypatch)
             made = Aws(_client("dynamodb"), _client("s3"), _client("sqs"))
-            _furnish(made)
+            furnish(made.create, repr((schema.tables(), schema.queues(), get_settings().bucket)))
             yield made
         return
     prefix = f"t{uuid.uuid4().hex[:8]}-"
