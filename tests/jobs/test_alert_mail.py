@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
+from chalicelib.observability import logger
 from chalicelib.settings import get_settings
 from chalicelib.storage import clients, mail
 from tests.jobs.sky import FITS, SENDER, Sky
@@ -88,6 +89,7 @@ def test_a_mail_that_was_certainly_not_sent_is_sent_later(
 def test_a_mail_that_may_have_been_sent_is_not_sent_again_and_that_is_an_error_in_the_log(
     sky: Sky, ses_says: Callable[[Exception | None], None], error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.ERROR, logger.name)
     ready(sky)
     ses_says(error)
     assert sky.look()["mails_failed"] == 1
