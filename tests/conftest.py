@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.permissions.plugin import Permissions, leave_unwatched
 from tests.quick_moto import furnish, hasten
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--aws-endpoint",
         help="address of an AWS emulator on which to run instead of moto; tables and queues get names of their own",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--aws-endpoint") is None:
+        config.pluginmanager.register(Permissions(config), "permissions")
 
 
 def pytest_collection_finish() -> None:
@@ -170,7 +176,9 @@ def _session() -> Any:
 
 @cache
 def _client(service: str) -> Any:
-    return _session().client(service)
+    client = _session().client(service)
+    leave_unwatched(client)
+    return client
 
 
 @pytest.fixture
