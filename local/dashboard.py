@@ -21,7 +21,9 @@ Line = list[Any]
 def resource() -> dict[str, Any]:
     """Return the dashboard; its text names resources as `Fn::Sub` does."""
     body = json.dumps({"widgets": _placed(_rows())}, indent=1)
-    properties = {"DashboardName": {"Fn::Sub": "${AWS::StackName}"}, "DashboardBody": {"Fn::Sub": body}}
+    # An account has one list of them for all regions.
+    name = {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
+    properties = {"DashboardName": name, "DashboardBody": {"Fn::Sub": body}}
     return {"Type": "AWS::CloudWatch::Dashboard", "Properties": properties}
 
 

@@ -124,11 +124,9 @@ def _gateway_responses() -> dict[str, Any]:
     made = {}
     for kind, (status, (error, detail)) in _ANSWERS.items():
         body = {"error": error, "detail": detail}
-        # API Gateway does not know which origins are allowed; there is nothing secret in these answers.
-        headers: dict[str, Any] = {
-            "Access-Control-Allow-Origin": {"Fn::If": ["HasCorsOrigins", "'*'", NOTHING]},
-            "Access-Control-Expose-Headers": {"Fn::If": ["HasCorsOrigins", "'Retry-After'", NOTHING]},
-        }
+        # API Gateway does not know which origins are allowed; there is nothing secret in these answers. Nor may they depend
+        # on a parameter: SAM deploys the API anew only if the description itself changes.
+        headers = {"Access-Control-Allow-Origin": "'*'", "Access-Control-Expose-Headers": "'Retry-After'"}
         if status == 401:
             headers["WWW-Authenticate"] = "'Bearer'"
         if status == 429:

@@ -10,6 +10,10 @@ PORTAL_FUNCTIONS = ("api", "process_alerts")
 
 _PLACE = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
 _ADDRESS = "([^@\\s<>]+@[^@\\s<>]+)?"
+# those of AWS's own are refused
+_SSM_NAME = "((?!/(?i:aws|ssm))(/[A-Za-z0-9_.-]+)+)?"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_OWN_TOKEN = "/${AWS::StackName}/portal-token"  # noqa: S105 - a name
 _SWITCH = {"Type": "String", "AllowedValues": ["true", "false"]}
 # those that CloudWatch takes
 _RETENTIONS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653]
@@ -26,7 +30,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "ApiKeysParameter": {
         "Type": "String",
         "Default": "",
-        "AllowedPattern": "((/[A-Za-z0-9_.-]+)+)?",
+        "AllowedPattern": _SSM_NAME,
         "MaxLength": 200,
         "Description": "SSM parameter (SecureString) that holds the API keys as YAML; empty for AsimovApiKey alone",
     },
@@ -46,10 +50,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "PortalTokenParameter": {
         "Type": "String",
-        "Default": "/sidereal/portal-token",
-        "AllowedPattern": "(/[A-Za-z0-9_.-]+)+",
+        "Default": "",
+        "AllowedPattern": _SSM_NAME,
         "MaxLength": 200,
-        "Description": "SSM parameter (SecureString) that holds the token of portal and archive",
+        "Description": "SSM parameter (SecureString) that holds the token of portal and archive; empty for "
+        "/<stack>/portal-token",
     },
     "PortalTokenSecret": {
         "Type": "String",
@@ -68,7 +73,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "AlertRate": {
         "Type": "String",
         "Default": "rate(5 minutes)",
-        "AllowedPattern": "(rate|cron)[(].+[)]",
+        "AllowedPattern": "rate[(](1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))[)]|cron[(].+[)]",
+        "ConstraintDescription": "rate(1 minute), rate(5 minutes), or cron(...) as EventBridge has it",
         "Description": "How often observations with an open alert are looked after",
     },
     "FromEmailAddress": {
@@ -82,6 +88,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "Type": "String",
         "Default": "",
         "AllowedPattern": "(https?://.+[^/])?",
+        "ConstraintDescription": "an address with http:// or https://, without a slash at the end",
         "MaxLength": 253,
         "Description": "Address under which people reach this deployment; empty for the stage's own",
     },
@@ -94,7 +101,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "DomainName": {
         "Type": "String",
         "Default": "",
-        "AllowedPattern": "([a-z0-9-]+([.][a-z0-9-]+)+)?",
+        "AllowedPattern": f"({_LABEL}([.]{_LABEL})+)?",
         "MaxLength": 253,
         "Description": "Host name of your own for the API; empty for the stage's own address",
     },
@@ -183,6 +190,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {
         for parameter in (
             "AsimovApiKey",
             "ApiKeysParameter",
+            "PortalTokenParameter",
             "PortalTokenSecret",
             "FromEmailAddress",
             "PublicUrl",
@@ -212,6 +220,12 @@ RULES: dict[str, Any] = {
             {"Assert": _is_given("CertificateArn"), "AssertDescription": "DomainName needs CertificateArn"},
         ],
     },
+    "HostedZone": {
+        "RuleCondition": _is_given("HostedZoneId"),
+        "Assertions": [
+            {"Assert": _is_given("DomainName"), "AssertDescription": "HostedZoneId is for a DomainName"},
+        ],
+    },
 }
 """What CloudFormation refuses before it changes anything."""
 
@@ -234,10 +248,11 @@ def settings_of(function: str) -> dict[str, Any]:
             "THROTTLE_OBSERVE": {"Ref": "ThrottleObserve"},
         }
     if function in PORTAL_FUNCTIONS:
+        token_parameter = _either("PortalTokenParameter", {"Ref": "PortalTokenParameter"}, {"Fn::Sub": _OWN_TOKEN})
         variables |= {
             "PORTAL_URL": {"Ref": "PortalUrl"},
             "ARCHIVE_URL": {"Ref": "ArchiveUrl"},
-            "PORTAL_TOKEN_PARAMETER": _either("PortalTokenSecret", NOTHING, {"Ref": "PortalTokenParameter"}),
+            "PORTAL_TOKEN_PARAMETER": _either("PortalTokenSecret", NOTHING, token_parameter),
             "PORTAL_TOKEN_SECRET": _either("PortalTokenSecret", {"Ref": "PortalTokenSecret"}, NOTHING),
         }
     if function == "process_alerts":
@@ -279,7 +294,11 @@ def token_statement() -> dict[str, Any]:
     """
     # Secrets Manager adds a hyphen and six characters to the name
     secret = {"Fn::Sub": _PLACE % ("secretsmanager", "secret:${PortalTokenSecret}-??????")}
-    parameter = {"Fn::Sub": _PLACE % ("ssm", "parameter${PortalTokenParameter}")}
+    parameter = _either(
+        "PortalTokenParameter",
+        {"Fn::Sub": _PLACE % ("ssm", "parameter${PortalTokenParameter}")},
+        {"Fn::Sub": _PLACE % ("ssm", f"parameter{_OWN_TOKEN}")},
+    )
     return _either(
         "PortalTokenSecret",
         {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": [secret]},

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from chalicelib.settings import get_settings
 from chalicelib.storage import schema
 from local import alarms, dashboard, gateway, parameters, policies
 from local.logical_names import (
@@ -45,8 +46,7 @@ def resources() -> dict[str, Any]:
     made[BUCKET] = _bucket()
     made["ArtefactsPolicy"] = _bucket_policy()
     for layer, logical in LAYERS.items():
-        about = {"ContentUri": f"./{layer_file(layer)}", "Description": f"requirements-{layer}.txt"}
-        made[logical] = {"Type": "AWS::Serverless::LayerVersion", "Properties": about}
+        made[logical] = _layer(layer)
     for function, logical in FUNCTIONS.items():
         made[logical] = _function(function)
         made[log_group(function)] = _log_group(function)
@@ -124,7 +124,9 @@ def _queue(queue: schema.Queue) -> dict[str, Any]:
     if queue.name != schema.DEAD_LETTER_QUEUE:
         # That one cannot say whose dead letters it takes: those queues name it already.
         properties["RedriveAllowPolicy"] = {"redrivePermission": "denyAll"}
-    return {"Type": "AWS::SQS::Queue", "Properties": {**properties, "SqsManagedSseEnabled": True}}
+    made = {"Type": "AWS::SQS::Queue", "Properties": {**properties, "SqsManagedSseEnabled": True}}
+    # What waits for people outlives a stack, and a version of it that did not have this queue yet.
+    return made | _KEPT if queue.name == get_settings().given_up_queue else made
 
 
 def _bucket() -> dict[str, Any]:
@@ -164,6 +166,16 @@ def _bucket_policy() -> dict[str, Any]:
 def _expiry(folder: str, days: int) -> dict[str, Any]:
     # a day later than the records that lead there
     return {"Id": f"old-{folder}", "Status": "Enabled", "Prefix": f"{folder}/", "ExpirationInDays": days + 1}
+
+
+def _layer(layer: str) -> dict[str, Any]:
+    properties = {
+        # SAM would call it by its logical name, so that all stacks of an account had one list of versions.
+        "LayerName": {"Fn::Sub": f"${{AWS::StackName}}-{layer}"},
+        "ContentUri": f"./{layer_file(layer)}",
+        "Description": f"requirements-{layer}.txt",
+    }
+    return {"Type": "AWS::Serverless::LayerVersion", "Properties": properties}
 
 
 def _function(function: str) -> dict[str, Any]:

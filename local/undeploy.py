@@ -62,7 +62,7 @@ def undeploy(
 
 
 def delete_data(kept: Sequence[Resource], account: Account, say: Callable[[str], None] = print) -> None:
-    """Delete the tables and buckets among what a stack has left, and everything in them. Nothing brings that back.
+    """Delete the tables, buckets and queues among what a stack has left, and everything in them. Nothing brings that back.
 
     Raises
     ------
@@ -75,6 +75,8 @@ def delete_data(kept: Sequence[Resource], account: Account, say: Callable[[str],
                 delete_table(account.client("dynamodb"), resource.physical)
             elif resource.type == "AWS::S3::Bucket":
                 _delete_bucket(account.client("s3"), resource.physical)
+            elif resource.type == "AWS::SQS::Queue":
+                account.client("sqs").delete_queue(QueueUrl=resource.physical)
             else:
                 continue
             say(f"deleted {resource.physical}")
@@ -86,13 +88,16 @@ def how_to_delete(kept: Sequence[Resource]) -> list[str]:
         "AWS::DynamoDB::Table": "aws dynamodb update-table --no-deletion-protection-enabled --table-name {0}"
         " && aws dynamodb delete-table --table-name {0}",
         "AWS::S3::Bucket": "aws s3 rb --force s3://{}",
-        "AWS::Logs::LogGroup": "aws logs delete-log-group --log-group-name {}",
+        "AWS::SQS::Queue": "aws sqs delete-queue --queue-url {}",
     }
-    layer = "aws lambda delete-layer-version --layer-name {} --version-number {}"
-    layers = [each.physical.rpartition(":") for each in kept if each.type == "AWS::Lambda::LayerVersion"]
+    layer = (
+        "for v in $(aws lambda list-layer-versions --layer-name {0} --query 'LayerVersions[].Version' --output text); "
+        "do aws lambda delete-layer-version --layer-name {0} --version-number $v; done"
+    )
+    layers = [each.physical.rpartition(":")[0] for each in kept if each.type == "AWS::Lambda::LayerVersion"]
     return [
         *(commands[each.type].format(each.physical) for each in kept if each.type in commands),
-        *(layer.format(name, version) for name, _, version in layers),
+        *(layer.format(name) for name in layers),
     ]
 
 

@@ -243,7 +243,8 @@ def _dashboard_holds(template: Template) -> bool:
 
 
 def _dashboard_shown(deployment: Deployment) -> bool:
-    found = deployment.client("cloudwatch").get_dashboard(DashboardName=STACK)
+    client = deployment.client("cloudwatch")
+    found = client.get_dashboard(DashboardName=f"{STACK}-{client.meta.region_name}")
     return bool(json.loads(found["DashboardBody"])["widgets"])
 
 

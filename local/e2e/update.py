@@ -12,12 +12,13 @@ from local.bundle import DEPLOYMENT_FILE
 from local.e2e.asking import E2EError
 from local.e2e.films import FRAME_COUNT, Films
 from local.e2e.letters import Letters
+from local.e2e.observing import EMAIL, LIMIT
 from local.e2e.stack import Deployment
-from local.logical_names import FUNCTIONS, QUEUES, TABLES
+from local.logical_names import API, BUCKET, FUNCTIONS, QUEUES, TABLES
 
 ORIGIN = "https://pages.example.org"
 RATE = "1000/minute"
-KEPT = [*TABLES.values(), *QUEUES.values(), "Artefacts", "RestAPI", *FUNCTIONS.values()]
+KEPT = [*TABLES.values(), *QUEUES.values(), BUCKET, API, *FUNCTIONS.values()]
 """What an update must not replace."""
 
 
@@ -67,8 +68,7 @@ def update(deployment: Deployment, package: Path, films: Films, letters: Letters
     same = [name for name, digest in _code(deployment).items() if digest == code[name]]
     if same:
         raise E2EError(f"still with the code from before: {same}")
-    reply = films.ask("GET", "/api/v1/health", 200, headers={"Origin": ORIGIN})
-    films.ask.check_header(reply, "access-control-allow-origin", ORIGIN)
+    _check_parameters(deployment, films)
     runs = films.check_handed_over(process)
     newest = int(films.ask("POST", "/api/targets/", 201, ..., {"name": "after", "ra": 1, "dec": 2}).json["id"])
     known = [
@@ -81,12 +81,27 @@ def update(deployment: Deployment, package: Path, films: Films, letters: Letters
     return f"{begun} of {FRAME_COUNT} frames of a film were done before, the others after, in {runs} runs together"
 
 
+def _check_parameters(deployment: Deployment, films: Films) -> None:
+    """See that pages of the new origin are let in, by the API and by the bucket, and that more may be asked for."""
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
+    for method in ("GET", "OPTIONS"):
+        reply = films.ask(method, "/api/v1/events", int, headers=asked)
+        films.ask.check_header(reply, "access-control-allow-origin", ORIGIN)
+    (rule,) = deployment.client("s3").get_bucket_cors(Bucket=deployment.name_of(BUCKET))["CORSRules"]
+    if rule["AllowedOrigins"] != [ORIGIN]:
+        raise E2EError(f"the bucket lets in {rule}")
+    body = {"target": films.target, "template_name": "another", "facility": "LCO", "email": EMAIL}
+    somebody = {"X-Forwarded-For": "192.0.2.3"}
+    for _ in range(LIMIT + 1):
+        films.ask("POST", "/api/observe/", 404, {"detail": str}, body, authorization=None, headers=somebody)
+
+
 def look(deployment: Deployment, letters: Letters) -> Content:
     """Return what is in the stack, past its API."""
     found = deployment.resources()
     names = {name: found[name] for name in KEPT}
     records = {table: _records(deployment, names[table]) for table in ("LedgerTable", "TelescopeTable")}
-    return Content(names, records, _files(deployment, names["Artefacts"]), letters.given_up())
+    return Content(names, records, _files(deployment, names[BUCKET]), letters.given_up())
 
 
 def remove(deployment: Deployment, letters: Letters) -> str:
@@ -101,7 +116,7 @@ def remove(deployment: Deployment, letters: Letters) -> str:
     kept = {each.physical for each in deployment.remove()}
     gone = {
         "functions": deployment.client("lambda").list_functions()["Functions"],
-        "queues": deployment.client("sqs").list_queues().get("QueueUrls", []),
+        "queues": [each for each in deployment.client("sqs").list_queues().get("QueueUrls", []) if each not in kept],
         "rules": deployment.client("events").list_rules()["Rules"],
         "roles": [each for each in deployment.client("iam").list_roles()["Roles"] if "sidereal" in each["RoleName"]],
         "addresses": deployment.client("apigateway").get_rest_apis()["items"],
@@ -109,13 +124,13 @@ def remove(deployment: Deployment, letters: Letters) -> str:
     left = {kind: found for kind, found in gone.items() if found}
     if left:
         raise E2EError(f"left of the stack: {left}")
-    data = {name: before.names[name] for name in (*TABLES.values(), "Artefacts")}
+    data = {name: before.names[name] for name in (*TABLES.values(), BUCKET)}
     if not kept.issuperset(data.values()):
         raise E2EError(f"said to be kept: {kept}; not {data}")
     for table in before.records:
         if _records(deployment, data[table]) != before.records[table]:
             raise E2EError(f"the {table} has changed")
-    if _files(deployment, data["Artefacts"]) != before.files:
+    if _files(deployment, data[BUCKET]) != before.files:
         raise E2EError("the files have changed")
     count = sum(map(len, before.records.values()))
     return f"{', '.join(gone)} are gone, {count} records and {len(before.files)} files are still there"

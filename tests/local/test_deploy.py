@@ -242,6 +242,8 @@ class CloudFormation:
         resources = {
             "LedgerTable": {"DeletionPolicy": "Retain"},
             "Artefacts": {"DeletionPolicy": "Retain"},
+            "GivenUpQueue": {"DeletionPolicy": "Retain"},
+            "TimelapseLayer1": {"DeletionPolicy": "Retain"},
             "Sweep": {},
         }
         return {"TemplateBody": {"Resources": resources}}
@@ -259,6 +261,8 @@ class CloudFormation:
         kinds = {
             "LedgerTable": "AWS::DynamoDB::Table",
             "Artefacts": "AWS::S3::Bucket",
+            "GivenUpQueue": "AWS::SQS::Queue",
+            "TimelapseLayer1": "AWS::Lambda::LayerVersion",
             "Sweep": "AWS::Lambda::Function",
         }
         return {
@@ -266,7 +270,7 @@ class CloudFormation:
                 {
                     "ResourceType": kind,
                     "LogicalResourceId": name,
-                    "PhysicalResourceId": f"dev-{name}",
+                    "PhysicalResourceId": "arn:dev-timelapse:7" if "Layer" in kind else f"dev-{name}",
                     "ResourceStatus": "CREATE_COMPLETE",
                 }
                 for name, kind in kinds.items()
@@ -538,6 +542,9 @@ def test_the_stack_goes_and_what_is_kept_is_named(cloud: Account, formation: Clo
         "aws dynamodb update-table --no-deletion-protection-enabled --table-name dev-LedgerTable"
         " && aws dynamodb delete-table --table-name dev-LedgerTable",
         "aws s3 rb --force s3://dev-Artefacts",
+        "aws sqs delete-queue --queue-url dev-GivenUpQueue",
+        "for v in $(aws lambda list-layer-versions --layer-name arn:dev-timelapse --query 'LayerVersions[].Version' "
+        "--output text); do aws lambda delete-layer-version --layer-name arn:dev-timelapse --version-number $v; done",
     ]
     with pytest.raises(DeployError, match="there is no stack sidereal-dev"):
         removing.undeploy(STACK, cloud, say=lambda _: None, pause_s=0)
@@ -568,10 +575,18 @@ def test_data_are_deleted_with_all_versions_and_though_they_are_protected(moto_a
     for _ in range(2):
         s3.put_object(Bucket="kept", Key="a", Body=b"")
     s3.delete_object(Bucket="kept", Key="a")
-    kept = [Resource(f"AWS::{kind}", "Kept", "kept") for kind in ("DynamoDB::Table", "S3::Bucket", "Logs::LogGroup")]
+    queue = moto_account.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    kept = [
+        *(
+            Resource(f"AWS::{kind}", "Kept", "kept")
+            for kind in ("DynamoDB::Table", "S3::Bucket", "Lambda::LayerVersion")
+        ),
+        Resource("AWS::SQS::Queue", "Kept", queue),
+    ]
     said: list[str] = []
     removing.delete_data(kept, moto_account, said.append)
-    assert said == ["deleted kept"] * 2
+    assert said == ["deleted kept", "deleted kept", f"deleted {queue}"]
+    assert "QueueUrls" not in moto_account.client("sqs").list_queues()
     assert dynamodb.list_tables()["TableNames"] == []
     assert "kept" not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
 

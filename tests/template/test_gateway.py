@@ -74,10 +74,17 @@ def test_a_throttled_request_is_told_when_to_come_again() -> None:
         assert waits == ("'1'" if KINDS[kind] == 429 else None), kind
 
 
-def test_pages_of_other_origins_may_read_the_answers_where_there_are_such_origins() -> None:
+def test_pages_of_other_origins_may_read_the_answers() -> None:
     for answer in answers(template.resources()).values():
-        allowed = answer["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
-        assert allowed == {"Fn::If": ["HasCorsOrigins", "'*'", {"Ref": "AWS::NoValue"}]}
+        assert answer["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+
+
+def test_no_parameter_decides_on_the_description_of_the_api_or_its_change_would_not_be_deployed(
+    packaged: Packaged,
+) -> None:
+    description = json.dumps(packaged("prod")["Resources"]["RestAPI"]["Properties"]["DefinitionBody"])
+    assert "Fn::If" not in description
+    assert [name for name in template.resources()["Parameters"] if f"{name}\"" in description] == []
 
 
 def test_a_fault_tells_the_id_under_which_the_log_has_more() -> None:

@@ -91,6 +91,49 @@ def test_an_origin_is_taken_that_is_what_browsers_send(origins: str, is_taken: b
     assert (re.fullmatch(pattern, origins) is not None) == is_taken
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "is_taken"),
+    [
+        ("AlertRate", "rate(1 minute)", True),
+        ("AlertRate", "rate(10 minutes)", True),
+        ("AlertRate", "cron(0/5 * * * ? *)", True),
+        ("AlertRate", "rate(0 minutes)", False),
+        ("AlertRate", "rate(1 minutes)", False),
+        ("AlertRate", "rate(5 minute)", False),
+        ("DomainName", "api.example.org", True),
+        ("DomainName", "-a.b", False),
+        ("DomainName", "a.b-", False),
+        ("ApiKeysParameter", "/sidereal/prod/api-keys", True),
+        ("ApiKeysParameter", "/aws/x", False),
+        ("PortalTokenParameter", "/SSM/x", False),
+        ("PublicUrl", "https://a.example/", False),
+    ],
+)
+def test_what_aws_would_refuse_during_a_deployment_is_refused_before_it(
+    parameter: str, value: str, is_taken: bool
+) -> None:
+    assert (re.fullmatch(parameters.PARAMETERS[parameter]["AllowedPattern"], value) is not None) == is_taken
+
+
+def test_the_jobs_of_three_queues_can_leave_room_for_the_api_in_a_new_account() -> None:
+    made = template.resources()["Resources"]
+    bound = [
+        event["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+        for function in template.LAYER_OF
+        for event in made[template.FUNCTIONS[function]]["Properties"]["Events"].values()
+    ]
+    assert bound == [{"Ref": "JobConcurrency"}] * 3
+    assert 3 * parameters.PARAMETERS["JobConcurrency"]["MinValue"] < 10
+
+
+def test_stacks_share_neither_layers_nor_dashboards() -> None:
+    made = template.resources()["Resources"]
+    names = [made[layer]["Properties"]["LayerName"]["Fn::Sub"] for layer in template.LAYERS.values()]
+    assert names == ["${AWS::StackName}-timelapse", "${AWS::StackName}-pipeline"]
+    dashboard = made["Dashboard"]["Properties"]["DashboardName"]["Fn::Sub"]
+    assert dashboard == "${AWS::StackName}-${AWS::Region}"  # an account has one list of them for all regions
+
+
 def test_the_origins_of_the_api_are_those_of_the_bucket() -> None:
     made = template.resources()["Resources"]
     given = made["APIHandler"]["Properties"]["Environment"]["Variables"]["CORS_ORIGINS"]
@@ -172,3 +215,4 @@ def test_queues_are_encrypted_keep_messages_for_long_and_only_one_takes_dead_let
         assert target == ({"Fn::GetAtt": ["DeadLetterQueue", "Arn"]} if queue.has_dead_letters else None)
         is_closed = properties.get("RedriveAllowPolicy") == {"redrivePermission": "denyAll"}
         assert is_closed == (logical != "DeadLetterQueue")
+        assert ("DeletionPolicy" in made[logical]) == (logical == "GivenUpQueue")  # what waits there is for people

@@ -43,8 +43,11 @@ def test_only_the_functions_that_speak_to_the_portal_may_read_its_token(function
     if function in ("api", "process_alerts"):
         assert read == {"ssm:GetParameter", "secretsmanager:GetSecretValue"}
         place = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
-        names = ["PortalTokenParameter", "ApiKeysParameter"] if function == "api" else ["PortalTokenParameter"]
-        expected = [{"Fn::Sub": place % ("ssm", f"parameter${{{name}}}")} for name in names]
+        token, own, keys = (
+            {"Fn::Sub": place % ("ssm", f"parameter{name}")}
+            for name in ("${PortalTokenParameter}", "/${AWS::StackName}/portal-token", "${ApiKeysParameter}")
+        )
+        expected = [{"Fn::If": ["HasPortalTokenParameter", token, own]}, *([keys] if function == "api" else [])]
         assert allowed["ssm:GetParameter"] == expected
         secret = place % ("secretsmanager", "secret:${PortalTokenSecret}-??????")
         assert allowed["secretsmanager:GetSecretValue"] == [{"Fn::Sub": secret}]
@@ -55,9 +58,10 @@ def test_only_the_functions_that_speak_to_the_portal_may_read_its_token(function
 def test_a_secret_takes_the_place_of_the_parameter() -> None:
     made = variables(template.resources(), "api")
     nothing = {"Ref": "AWS::NoValue"}
-    assert made["PORTAL_TOKEN_PARAMETER"] == {
-        "Fn::If": ["HasPortalTokenSecret", nothing, {"Ref": "PortalTokenParameter"}]
-    }
+    # by default each stack has a token of its own, so that a stage for trying things out books no telescope with another's
+    own = {"Fn::Sub": "/${AWS::StackName}/portal-token"}
+    parameter = {"Fn::If": ["HasPortalTokenParameter", {"Ref": "PortalTokenParameter"}, own]}
+    assert made["PORTAL_TOKEN_PARAMETER"] == {"Fn::If": ["HasPortalTokenSecret", nothing, parameter]}
     assert made["PORTAL_TOKEN_SECRET"] == {"Fn::If": ["HasPortalTokenSecret", {"Ref": "PortalTokenSecret"}, nothing]}
 
 
