@@ -17,7 +17,7 @@ from tests.permissions.actions import ACCOUNT, REGION, bucket_arn, queue_arn, ta
 FOLDER = Path(__file__).resolve().parents[2] / ".chalice"
 
 _ARN_OF = {"AWS::DynamoDB::Table": table_arn, "AWS::SQS::Queue": queue_arn, "AWS::S3::Bucket": bucket_arn}
-_PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+_PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::StackName": "sidereal"}
 _NOTHING = {"Ref": "AWS::NoValue"}
 _UNSET_NAMES = {"DeadLetterQueue": "sidereal-dead-letters"}
 """What no setting names, by its logical name."""
@@ -56,14 +56,18 @@ class Stack:
 
     def pattern(self, resource: str) -> re.Pattern[str]:
         """Return what the ARNs look like that a resource of a grant stands for."""
-        written = json.loads(resource)
+        return re.compile(self._expression(json.loads(resource)), re.DOTALL)
+
+    def _expression(self, written: Any) -> str:
+        if isinstance(written, dict) and "Fn::If" in written:  # whatever its parameter is, one of both is meant
+            return "|".join(f"(?:{self._expression(each)})" for each in written["Fn::If"][1:])
         if isinstance(written, str):
             text = written
         elif "Fn::GetAtt" in written:
             text = self._attribute(".".join(written["Fn::GetAtt"]))
         else:
             text = re.sub(r"\$\{([^}]+)\}", lambda found: self._attribute(found[1]), written["Fn::Sub"])
-        return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+        return re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
 
     def _attribute(self, name: str) -> str:
         logical, _, attribute = name.partition(".")

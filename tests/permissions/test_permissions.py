@@ -74,6 +74,13 @@ def test_of_a_statement_that_depends_on_a_parameter_both_branches_count() -> Non
     assert not policies(either).find("worker", action, arn)
 
 
+def test_of_a_resource_that_depends_on_a_parameter_both_branches_count() -> None:
+    either = {"Fn::If": ["HasFolder", FOLDER, {"Fn::Sub": "${Files.Arn}/${AWS::StackName}/*"}]}
+    allowed = policies(statement(["s3:GetObject"], either))
+    for folder, is_allowed in {"frames": True, "sidereal": True, "films": False}.items():
+        assert (allowed.find("worker", "s3:GetObject", f"{bucket_arn('files')}/{folder}/1") is not None) is is_allowed
+
+
 def test_a_condition_is_not_evaluated_but_named() -> None:
     under = {"StringEquals": {"ses:FromAddress": "me@example.org"}}
     (grant,) = read("worker", {"Statement": [statement(["ses:SendEmail"], "*", Condition=under)]})
