@@ -104,16 +104,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _deploy(options: argparse.Namespace) -> None:
     stage, name = options.stage, stack_name(options.stage)
-    parameters = given_parameters(stage, os.environ.get("PARAMETERS", ""))
+    of_file, named = given_parameters(stage, os.environ.get("PARAMETERS", ""))
     account = Account.of_environment()
     say(f"{name} in {account.region}, account {account.number}")
     if options.check:
         return
     if options.package is None:
         raise DeployError("which package? python -m local.deploy --stage dev build/package")
-    made_for = read_template(options.package)["Resources"]["RestAPI"]["Properties"]["StageName"]
+    template = read_template(options.package)
+    made_for = template["Resources"]["RestAPI"]["Properties"]["StageName"]
     if made_for != gateway_stage(stage):
         raise DeployError(f"{options.package} was made for the stage {made_for}: run `make package STAGE={stage}`")
+    unknown = sorted(of_file.keys() - template.get("Parameters", {}).keys())
+    if unknown:
+        say(f"left out, for this version has no such parameter: {', '.join(unknown)} (of the parameters file)")
+    parameters = {name: value for name, value in of_file.items() if name not in unknown} | named
     emulated = is_emulator(account.endpoint_url)
     if emulated:
         say("this is the emulator: the template is changed where it reads one otherwise than AWS")

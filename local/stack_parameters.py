@@ -14,8 +14,8 @@ SECRETS = ("AsimovApiKey",)
 """Those whose value is never shown."""
 
 
-def given_parameters(stage: str, text: str) -> dict[str, str]:
-    """Return what `.chalice/parameters-<stage>.json` says, and over it `Name=value Name='two words'`.
+def given_parameters(stage: str, text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what `.chalice/parameters-<stage>.json` says, and `Name=value Name='two words'`, which goes before it.
 
     Raises
     ------
@@ -35,13 +35,13 @@ def given_parameters(stage: str, text: str) -> dict[str, str]:
         words = shlex.split(text)
     except ValueError:
         raise DeployError("PARAMETERS has a quotation mark too many or too few") from None
-    given = {name: str(value) for name, value in content.items()}
+    named: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals):
             raise DeployError("PARAMETERS is a list of Name=value; values with spaces are quoted: Name='two words'")
-        given[name] = value
-    return given
+        named[name] = value
+    return {name: str(value) for name, value in content.items()}, named
 
 
 def first_key(given: Mapping[str, str]) -> dict[str, str]:

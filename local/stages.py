@@ -21,8 +21,10 @@ def stack_name(stage: str) -> str:
     """
     _stage(stage)
     name = os.environ.get("STACK") or f"sidereal-{stage}"
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", name):
-        raise DeployError(f"{name!r} is no name of a stack: a letter, then letters, digits and hyphens (STACK)")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,49}", name):
+        raise DeployError(
+            f"{name!r} is no name of a stack: a letter, then up to 49 letters, digits and hyphens (STACK)"
+        )
     return name
 
 

@@ -150,8 +150,9 @@ def chalice_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_parameters_come_from_the_file_of_the_stage_and_from_the_environment(chalice_folder: Path) -> None:
     (chalice_folder / "parameters-dev.json").write_text('{"PortalUrl": "https://a", "LogDays": 30}')
     (chalice_folder / "parameters-prod.json").write_text('{"PortalUrl": "https://prod"}')
-    given = given_parameters("dev", "PortalUrl=https://b?c=d AlertRate='rate(7 minutes)' PublicUrl=")
-    assert given == {"PortalUrl": "https://b?c=d", "LogDays": "30", "AlertRate": "rate(7 minutes)", "PublicUrl": ""}
+    of_file, named = given_parameters("dev", "PortalUrl=https://b?c=d AlertRate='rate(7 minutes)' PublicUrl=")
+    assert of_file == {"PortalUrl": "https://a", "LogDays": "30"}
+    assert named == {"PortalUrl": "https://b?c=d", "AlertRate": "rate(7 minutes)", "PublicUrl": ""}
 
 
 @pytest.mark.parametrize(
@@ -523,6 +524,25 @@ def test_a_package_of_another_stage_is_not_deployed(
     monkeypatch.setattr(Account, "of_environment", lambda: cloud)
     line = told(capsys, deploying, "--stage", "prod", str(package))
     assert line.endswith("was made for the stage dev: run `make package STAGE=prod`")
+
+
+def test_an_older_version_leaves_out_what_only_the_parameters_file_names(
+    package: Path,
+    cloud: Account,
+    chalice_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (chalice_folder / "parameters-dev.json").write_text('{"PortalUrl": "https://a", "FromTomorrow": "x"}')
+    monkeypatch.setattr(Account, "of_environment", lambda: cloud)
+    sent: list[dict[str, str]] = []
+    monkeypatch.setattr(deploying, "deploy", lambda _package, _stack, given, *_, **__: sent.append(given))
+    monkeypatch.setattr(deploying, "tell", lambda *_: None)
+    monkeypatch.setattr(deploying, "base_url", lambda *_: "")
+    monkeypatch.setenv("PARAMETERS", "PublicUrl=https://b")
+    assert deploying.main(["--stage", "dev", str(package)]) == 0
+    assert sent == [{"PortalUrl": "https://a", "PublicUrl": "https://b"}]
+    assert "no such parameter: FromTomorrow" in capsys.readouterr().out
 
 
 def test_the_address_is_that_of_the_gateway_or_of_the_emulator() -> None:
