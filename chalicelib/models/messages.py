@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
-from chalicelib.models.processes import ProcessInput
-
 Token = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
 """What tells one request from another: visible ASCII characters."""
 
@@ -20,8 +18,8 @@ class RunProcess(BaseModel):
     process_id: PositiveInt
 
 
-class StartProcess(ProcessInput):
-    """Ask for a new process, with the fields of `POST /api/pipeline/`.
+class StartProcess(BaseModel):
+    """Ask for a new process, with the fields of `POST /api/pipeline/`: `model_extra`, which nobody has checked yet.
 
     Parameters
     ----------
@@ -29,6 +27,8 @@ class StartProcess(ProcessInput):
         Chosen by whoever asks, for this request alone: however often the message comes, it starts one process. The record
         of this name says which, or why there is none.
     """
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     version: Literal[1] = 1
     kind: Literal["process"]

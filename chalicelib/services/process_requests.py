@@ -1,11 +1,13 @@
 """Processes that are asked for by a message instead of over HTTP: made once, however often the message comes."""
 
 import hashlib
+import json
 
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, NotFoundError
 from chalicelib.models.messages import StartProcess
-from chalicelib.models.processes import Process
+from chalicelib.models.processes import Process, ProcessInput
+from chalicelib.models.validation import validate_telescope
 from chalicelib.observability import logger
 from chalicelib.services.processes import UNEXPECTED, give_up_process, submit_process
 from chalicelib.storage import process_requests, processes, queues
@@ -44,9 +46,13 @@ def start_process(message: StartProcess) -> None:
             return
         process_requests.reopen(message.request)  # it was given up, and is tried again
     try:
-        submit_process(message, USER, request.process_id)
+        given = validate_telescope(ProcessInput, message.model_extra or {})
+        submit_process(given, USER, request.process_id)
     except InvalidInputError as error:
-        logger.info("a process was refused", extra={"process_id": request.process_id, "reason": str(error)})
+        # a fault may quote the message, and the name of a field that is none of ours may be anything
+        fields = {fault.loc[0] for fault in error.fields} & ProcessInput.model_fields.keys()
+        about = {"process_id": request.process_id, "fields": sorted(fields), "faults": len(error.fields)}
+        logger.info("a process was refused", extra=about)
         process_requests.refuse(message.request, str(error)[:MAX_REFUSAL])
 
 
@@ -71,7 +77,7 @@ def _request_of(message: StartProcess) -> ProcessRequest:
 
 
 def _digest(message: StartProcess) -> str:
-    return hashlib.sha256(message.model_dump_json().encode()).hexdigest()
+    return hashlib.sha256(json.dumps(message.model_dump(), sort_keys=True).encode()).hexdigest()
 
 
 def _find(process_id: int) -> Process | None:

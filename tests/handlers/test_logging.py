@@ -186,6 +186,10 @@ def test_nothing_that_is_sent_gets_into_the_log(api: Api, portal: Any, lines: Li
         function = {"pipeline": "run_pipeline", "renditions": "make_rendition"}.get(queue, "run_dead_letters")
         for text in (SECRET, json.dumps({"process_id": SECRET}), json.dumps({"process_id": 1, SECRET: SECRET})):
             api.invoke(function, sqs_event(text, queue=f"sidereal-{queue}"))
+    wish = {"kind": "process", "request": SECRET, "target": target, "products": [1], "pipeline": "Timelapse"}
+    for fields in ({"pipeline": SECRET}, {"flags": {SECRET: True}}, {"options": {SECRET: 1}}, {SECRET: SECRET}):
+        for function in ("run_pipeline", "run_dead_letters"):
+            api.invoke(function, sqs_event({**wish, "request": f"{SECRET}{len(str(fields))}", **fields}))
     told = lines()
     assert len(told) > 30
     secrets = [SECRET, TOKEN, portal.token, *(form[name] for name in form if "ignature" in name or name == "policy")]

@@ -109,6 +109,12 @@ def test_a_worker_that_dies_before_it_sends_the_process_is_made_good_by_the_next
         ({"pipeline": "Nonsense"}, "pipeline: "),
         ({"flags": {"nonsense": True}}, "flags: Unknown flag 'nonsense'."),
         ({"group": 1}, "products: Name the inputs either by `products` or by `group`."),
+        ({"target": 0}, "target: Input should be greater than or equal to 1"),
+        ({"target": None}, "target: This field may not be null."),
+        ({"products": [-1]}, "products.0: Input should be greater than or equal to 1"),
+        ({"products": list(range(1, 3000))}, "products: List should have at most 2000 items, not 2999"),
+        ({"flags": {"f" * 101: True}}, f"flags.{'f' * 101}.[key]: String should have at most 100 characters"),
+        ({"process_id": 1}, "process_id: Unknown field."),
     ],
 )
 def test_what_the_api_would_refuse_is_refused_with_the_reason_in_the_record(
