@@ -10,7 +10,7 @@ from typing import Any
 from local.context import LambdaContext
 from local.environment import REGION, read_seconds
 from local.orphan import end_with_parent
-from local.workers import Function, end_on_sigterm, load_function
+from local.workers import Function, end_on_sigterm, load_function, log_to_stderr
 
 log = logging.getLogger("local.schedule")
 
@@ -77,7 +77,7 @@ def run(function_name: str) -> None:
     """Call a function at every interval until SIGTERM."""
     end_with_parent()
     end_on_sigterm()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to_stderr()
     seconds = SCHEDULES[function_name].interval_s()
     function = load_function(function_name)
     while True:

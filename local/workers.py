@@ -158,7 +158,7 @@ def work(queue_name: str, function_name: str) -> None:
     """Work on a queue until SIGTERM, or until it is time for a fresh process."""
     end_with_parent()
     end_on_sigterm()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to_stderr()
     worker = QueueWorker(queue_name, function_name, load_function(function_name))
     invocations = failures = 0
     while invocations < MAX_INVOCATIONS:
@@ -170,6 +170,13 @@ def work(queue_name: str, function_name: str) -> None:
             failures += 1
             log.exception("polling %s failed", queue_name)
             time.sleep(min(LONGEST_WAIT_S, 0.5 * 2 ** min(failures, 10)))
+
+
+def log_to_stderr() -> None:
+    """Let what this package logs be written; the functions' own logger writes its lines itself, and scrubs them."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.getLogger("local").addHandler(handler)
 
 
 def end_on_sigterm() -> None:

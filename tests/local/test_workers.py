@@ -1,12 +1,14 @@
 """Queue workers and the schedule: the events they build, and what they do with the answers."""
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chalicelib.settings import get_settings
-from local import schedule
+from local import schedule, workers
 from local.context import LambdaContext
 from local.workers import QueueWorker, function_names, is_failed, load_function, make_event
 
@@ -130,6 +132,29 @@ def test_the_schedule_survives_a_function_that_raises() -> None:
         raise RuntimeError
 
     assert schedule.call_once("sweep", function) is False
+
+
+@pytest.mark.parametrize("begin", [lambda: workers.work("queue", "run_pipeline"), lambda: schedule.run("sweep")])
+def test_what_functions_log_is_written_by_their_own_logger_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], begin: Callable[[], None]
+) -> None:
+    """It scrubs its lines; a handler of all loggers would write them again as they are."""
+
+    def end(*_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.getLogger("local"), "handlers", [])
+    for module in (workers, schedule):
+        for name in ("end_with_parent", "end_on_sigterm"):
+            monkeypatch.setattr(module, name, lambda: None)
+        monkeypatch.setattr(module, "load_function", lambda _: end)
+    monkeypatch.setattr(workers, "QueueWorker", end)
+    with pytest.raises(SystemExit):
+        begin()
+    workers.log.warning("ours")
+    assert logging.root.handlers == []
+    assert capsys.readouterr().err.splitlines()[-1].endswith("local.workers WARNING ours")
 
 
 @pytest.mark.parametrize("name", schedule.SCHEDULES)
