@@ -49,7 +49,10 @@ class Settings(BaseModel):
         "sidereal-idempotency", description="DynamoDB table of the replies to requests with an `Idempotency-Key`."
     )
     idempotency_hours: float = Field(
-        24, gt=0, le=168, description="Hours for which a request with the same `Idempotency-Key` gets the same reply."
+        24,
+        ge=0.02,  # longer than any request is at work
+        le=168,
+        description="Hours for which a request with the same `Idempotency-Key` gets the same reply.",
     )
     bucket: str = Field("sidereal-artefacts", description="S3 bucket of all files.")
     timelapse_queue: str = Field("sidereal-timelapse", description="SQS queue (name or URL) of timelapse jobs.")

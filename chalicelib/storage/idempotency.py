@@ -140,7 +140,11 @@ class Attempt(BasePersistenceLayer):
             logger.exception("reply is not kept", extra={"record": self._id})
 
     def _delete_record(self, data_record: DataRecord) -> None:  # noqa: ARG002 - there is one
-        """Forget an attempt that has done nothing. One DeleteItem; if it fails, others wait until its time is over."""
+        """Forget an attempt that has done nothing. One DeleteItem.
+
+        If it fails, others wait until its time is over; of what was sealed, a process whose message was not taken, they are
+        told: its record says that it has failed.
+        """
         write = requests.delete(
             _table(), _key(self._id), _IS_MINE, names={"#holder": "holder"}, values={":mine": self._holder}
         )

@@ -8,13 +8,15 @@ from itertools import product
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from app import app
 from chalicelib.errors import StillAtWorkError, UnavailableError
-from chalicelib.settings import get_settings
+from chalicelib.settings import Settings, get_settings
 from chalicelib.storage import clients, idempotency
 from local.context import LambdaContext
 from local.portal.stand_in import StandIn
+from local.template import timeouts_s
 from tests.asking import Killer
 from tests.conftest import TOKEN, Answer, Api, Aws, Clock
 from tests.keys import KEYED, TABLE, end_time, records
@@ -258,6 +260,14 @@ def test_a_key_that_is_over_begins_anew(api: Api, aws: Aws) -> None:
     end_time(aws, "expiration")
     answer = api.post(GROUPS, {"name": "Better"}, headers=KEYED)
     assert (answer.status, answer.json["id"], is_replayed(answer)) == (201, 2, False)
+
+
+def test_no_key_can_be_over_while_its_request_is_at_work() -> None:
+    timeout_hours = timeouts_s()["api"] / 3600
+    for hours in (0, 0.001, timeout_hours):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({"idempotency_hours": hours})
+    Settings.model_validate({"idempotency_hours": 0.02})
 
 
 def test_the_largest_reply_is_kept_whole(api: Api, aws: Aws) -> None:
