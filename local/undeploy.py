@@ -86,7 +86,7 @@ def how_to_delete(kept: Sequence[Resource]) -> list[str]:
     """Return the commands that delete what a stack has left."""
     commands = {
         "AWS::DynamoDB::Table": "aws dynamodb update-table --no-deletion-protection-enabled --table-name {0}"
-        " && aws dynamodb delete-table --table-name {0}",
+        " && aws dynamodb wait table-exists --table-name {0} && aws dynamodb delete-table --table-name {0}",
         "AWS::S3::Bucket": "aws s3 rb --force s3://{}",
         "AWS::SQS::Queue": "aws sqs delete-queue --queue-url {}",
     }

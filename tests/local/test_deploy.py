@@ -560,6 +560,7 @@ def test_the_stack_goes_and_what_is_kept_is_named(cloud: Account, formation: Clo
     assert formation.done == ["stack deleted"]
     assert removing.how_to_delete(kept) == [
         "aws dynamodb update-table --no-deletion-protection-enabled --table-name dev-LedgerTable"
+        " && aws dynamodb wait table-exists --table-name dev-LedgerTable"
         " && aws dynamodb delete-table --table-name dev-LedgerTable",
         "aws s3 rb --force s3://dev-Artefacts",
         "aws sqs delete-queue --queue-url dev-GivenUpQueue",
