@@ -21,6 +21,11 @@ def for_emulator(template: dict[str, Any]) -> dict[str, Any]:
             types = properties["DefinitionBody"].get("x-amazon-apigateway-binary-media-types", [])
             properties["BinaryMediaTypes"] = types
             made |= _gateway_responses(properties["DefinitionBody"])
+        for event in properties.get("Events", {}).values():
+            scaling = event["Properties"].get("ScalingConfig", {})
+            if "Ref" in scaling.get("MaximumConcurrency", {}):
+                # It would keep the parameter's text, with which it cannot count.
+                scaling["MaximumConcurrency"] = template["Parameters"][scaling["MaximumConcurrency"]["Ref"]]["Default"]
         for policy in properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []:
             for statement in policy["PolicyDocument"]["Statement"]:
                 mail = statement.get("Fn::If", [None, {}])[1]
