@@ -17,10 +17,13 @@ def stack_name(stage: str) -> str:
     Raises
     ------
     DeployError
-        If there is no such stage, or it is no name for a stack.
+        If there is no such stage, or it is no name for a stack, or that of another stage.
     """
     _stage(stage)
     name = os.environ.get("STACK") or f"sidereal-{stage}"
+    for other in _stages():
+        if other != stage and name == f"sidereal-{other}":
+            raise DeployError(f"STACK={name} is the stack of {other}, not of {stage}: unset STACK")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,49}", name):
         raise DeployError(
             f"{name!r} is no name of a stack: a letter, then up to 49 letters, digits and hyphens (STACK)"
@@ -34,8 +37,12 @@ def gateway_stage(stage: str) -> str:
 
 
 def _stage(stage: str) -> dict[str, Any]:
-    stages: dict[str, Any] = json.loads((CHALICE / "config.json").read_text("utf-8"))["stages"]
+    stages = _stages()
     if stage not in stages:
         raise DeployError(f"there is no stage {stage!r}: STAGE={' or '.join(stages)}")
     about: dict[str, Any] = stages[stage]
     return about
+
+
+def _stages() -> dict[str, Any]:
+    return dict(json.loads((CHALICE / "config.json").read_text("utf-8"))["stages"])

@@ -612,6 +612,13 @@ def test_data_are_deleted_with_all_versions_and_though_they_are_protected(moto_a
     assert "kept" not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
 
 
+def test_a_stage_does_not_take_the_stack_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACK", "sidereal-prod")
+    assert stages.stack_name("prod") == "sidereal-prod"
+    with pytest.raises(DeployError, match="STACK=sidereal-prod is the stack of prod, not of dev"):
+        stages.stack_name("dev")
+
+
 def test_data_of_other_stages_than_dev_are_not_deleted(capsys: pytest.CaptureFixture[str]) -> None:
     assert stages.stack_name("prod") == "sidereal-prod"
     line = told(capsys, removing, "--stage", "prod", "--data", "delete")
