@@ -13,8 +13,9 @@ from local.e2e.asking import E2EError
 from local.e2e.films import FRAME_COUNT, Films
 from local.e2e.letters import Letters
 from local.e2e.observing import EMAIL, LIMIT
-from local.e2e.stack import Deployment
+from local.e2e.stack import STACK, Deployment
 from local.logical_names import API, BUCKET, FUNCTIONS, QUEUES, TABLES
+from local.packages import read_template
 
 ORIGIN = "https://pages.example.org"
 RATE = "1000/minute"
@@ -104,36 +105,39 @@ def look(deployment: Deployment, letters: Letters) -> Content:
     return Content(names, records, _files(deployment, names[BUCKET]), letters.given_up())
 
 
-def remove(deployment: Deployment, letters: Letters) -> str:
-    """Delete the stack; its tables and its bucket stay, as the template says.
+def remove(deployment: Deployment, package: Path, letters: Letters) -> str:
+    """Delete the stack; what the template says stays.
 
     Raises
     ------
     E2EError
-        If anything else stays, or if one of them is not as it was.
+        If anything else stays, or if the data are not as they were.
     """
-    before = look(deployment, letters)
+    before, names = look(deployment, letters), deployment.resources()
+    retained = {name for name, each in read_template(package)["Resources"].items() if each.get("DeletionPolicy")}
     kept = {each.physical for each in deployment.remove()}
+    if kept != {names[name] for name in retained if name in names}:
+        raise E2EError(f"said to be kept: {kept}; the template keeps {retained}")
     gone = {
-        "functions": deployment.client("lambda").list_functions()["Functions"],
-        "queues": [each for each in deployment.client("sqs").list_queues().get("QueueUrls", []) if each not in kept],
-        "rules": deployment.client("events").list_rules()["Rules"],
-        "roles": [each for each in deployment.client("iam").list_roles()["Roles"] if "sidereal" in each["RoleName"]],
-        "addresses": deployment.client("apigateway").get_rest_apis()["items"],
+        "functions": [each["FunctionName"] for each in deployment.client("lambda").list_functions()["Functions"]],
+        "queues": deployment.client("sqs").list_queues().get("QueueUrls", []),
+        "rules": [each["Name"] for each in deployment.client("events").list_rules()["Rules"]],
+        "roles": [
+            each["RoleName"] for each in deployment.client("iam").list_roles()["Roles"] if STACK in each["RoleName"]
+        ],
+        "addresses": [each["id"] for each in deployment.client("apigateway").get_rest_apis()["items"]],
     }
-    left = {kind: found for kind, found in gone.items() if found}
+    left = {each for found in gone.values() for each in found} - kept
     if left:
         raise E2EError(f"left of the stack: {left}")
-    data = {name: before.names[name] for name in (*TABLES.values(), BUCKET)}
-    if not kept.issuperset(data.values()):
-        raise E2EError(f"said to be kept: {kept}; not {data}")
     for table in before.records:
-        if _records(deployment, data[table]) != before.records[table]:
+        if _records(deployment, names[table]) != before.records[table]:
             raise E2EError(f"the {table} has changed")
-    if _files(deployment, data[BUCKET]) != before.files:
+    if _files(deployment, names[BUCKET]) != before.files:
         raise E2EError("the files have changed")
     count = sum(map(len, before.records.values()))
-    return f"{', '.join(gone)} are gone, {count} records and {len(before.files)} files are still there"
+    data = f"{count} records and {len(before.files)} files are still there"
+    return f"{', '.join(gone)} are gone, but for {', '.join(sorted(retained & names.keys()))}; {data}"
 
 
 def _compare(before: Content, after: Content) -> None:
