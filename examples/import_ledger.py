@@ -3,19 +3,19 @@
     python examples/import_ledger.py ledger.yml [--skip-existing]
 
 Keys of an event or production that are no fields of it become its `meta`, dates texts; what is set for the whole project
-is left out. What the API refuses is named with the reason; the rest is imported, and the exit code 1. It may be run again.
+is left out. What is refused is named with the reason; the rest is imported, and the exit code 1. It may be run again.
 Variables: SIDEREAL_URL, SIDEREAL_TOKEN. Rights in AWS: none.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import yaml
 from export_ledger import EVENT, PRODUCTION
-from shared import Api, parser_of, reason, run
+from http_api import Api, reason
+from ledger_file import events_of, productions_of
+from shared import parser_of, run
 from tqdm import tqdm
 
 
@@ -25,8 +25,10 @@ def meta_of(entry: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     return meta | (nested if isinstance(nested, dict) and nested.keys() <= set(fields) else {"meta": nested})
 
 
-def put_production(api: Api, event: str, name: str, entry: dict[str, Any]) -> str:
+def put_production(api: Api, event: str, name: str, entry: Any) -> str:
     """Create a production, or change what there is, and return what went wrong, "" if nothing did."""
+    if not isinstance(entry, dict):
+        return "is no map of a production's fields"
     change, needs = {"comment": entry.get("comment"), "meta": meta_of(entry, PRODUCTION)}, entry.get("needs") or []
     new = {"name": name, "pipeline": entry.get("pipeline"), "dependencies": needs, **change}
     answer = api.ask("POST", f"/api/v1/productions/{quote(event, safe='')}", new)
@@ -34,24 +36,29 @@ def put_production(api: Api, event: str, name: str, entry: dict[str, Any]) -> st
     if answer.status_code == 409 or (answer.ok and status != "ready"):
         change |= {"status": status} if "status" in entry else {}
         answer = api.ask("PUT", f"/api/v1/productions/{quote(event, safe='')}/{quote(name, safe='')}", change)
-    if answer.ok and answer.json()["production"]["dependencies"] != list(dict.fromkeys(needs)):
-        return "its needs were others, and cannot be changed"
-    return "" if answer.ok else reason(answer)
+    if not answer.ok:
+        return reason(answer)
+    kept, others = answer.json()["production"], []
+    others += ["pipeline"] if kept["pipeline"] != entry["pipeline"].lower() else []
+    others += ["needs"] if kept["dependencies"] != list(dict.fromkeys(needs)) else []
+    return f"its {' and '.join(others)} cannot be changed" if others else ""
 
 
-def put_event(api: Api, event: dict[str, Any], *, skips: bool) -> list[str]:
+def put_event(api: Api, event: dict[str, Any], made: set[str], *, skips: bool) -> list[str]:
     """Create an event with its productions, or change what there is, and return what went wrong."""
-    name, own = str(event["name"]), {"meta": meta_of(event, EVENT)}
+    name, own = event["name"], {"meta": meta_of(event, EVENT)}
     for key in ("repository", "working directory", "working_directory"):
         own |= {key.replace(" ", "_"): event[key]} if key in event else {}
     answer = api.ask("POST", "/api/v1/events/", {"name": name, **own})
-    if answer.status_code == 409 and not skips:
+    if answer.status_code == 409:
+        if skips and name not in made:
+            return []
         answer = api.ask("PUT", f"/api/v1/events/{quote(name, safe='')}", own)
     if not answer.ok:
-        return [] if answer.status_code == 409 else [f"{name}: {reason(answer)}"]
-    entries = [each if "pipeline" not in each else {each["name"]: each} for each in event.get("productions") or []]
-    pairs = [(str(key), value) for each in entries for key, value in each.items()]
-    return [f"{name}/{key}: {fault}" for key, value in pairs if (fault := put_production(api, name, key, value or {}))]
+        return [f"{name}: {reason(answer)}"]
+    made.add(name)
+    pairs = productions_of(event)
+    return [f"{name}/{key}: {fault}" for key, entry in pairs if (fault := put_production(api, name, key, entry))]
 
 
 def main() -> int:
@@ -59,14 +66,9 @@ def main() -> int:
     parser.add_argument("ledger", type=Path, help="the YAML file")
     parser.add_argument("--skip-existing", action="store_true", help="leave events that exist as they are")
     given = parser.parse_args()
-    try:
-        ledger = json.loads(json.dumps(yaml.safe_load(given.ledger.read_text("utf-8")), default=str, allow_nan=False))
-        events = {event["name"]: event for event in ledger["events"]}
-    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
-        sys.exit(f"error: {given.ledger} is no ledger: {' '.join(str(error).split())}")
-    api, faults = Api(), list[str]()
-    for event in tqdm(events.values(), unit="event", disable=None):
-        faults += put_event(api, event, skips=given.skip_existing)
+    events, api, made, faults = events_of(given.ledger), Api(), set[str](), list[str]()
+    for event in tqdm(events, unit="event", disable=None):
+        faults += put_event(api, event, made, skips=given.skip_existing)
     print(*(f"refused: {fault}" for fault in faults), sep="\n", end="\n" if faults else "", file=sys.stderr)
     return 1 if faults else 0
 

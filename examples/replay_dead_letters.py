@@ -13,7 +13,8 @@ import time
 from itertools import islice
 from typing import Any
 
-from shared import Api, need, parser_of, reason, run
+from http_api import Api, reason
+from shared import count, need, parser_of, run
 from tables import queue_url, receive, sqs
 from tqdm import tqdm
 
@@ -30,19 +31,18 @@ def job_of(message: Any) -> dict[str, Any]:
     """Return what a message asks for, {} if it is none of the project's."""
     try:
         job = json.loads(message["Body"])
-    except ValueError:
+        is_job = job["kind"] in ("process", "thumbnail", "archive") if "kind" in job else type(job["process_id"]) is int
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {}
-    is_job = isinstance(job, dict) and (isinstance(job.get("process_id"), int) or "kind" in job)
     return job if is_job and attribute(message, "reason") != "no message of this project" else {}
 
 
 def replay(message: Any, job: dict[str, Any], api: Api) -> tuple[bool, str]:
     """Have the work of a message done; say whether the message is settled, and what came of it."""
-    if "process_id" in job:
+    if "kind" not in job:
         # the same key whoever replays it: of two at once one retries the process
         answer = api.ask("POST", f"/api/pipeline/{job['process_id']}/retry/", key=message["MessageId"])
-        is_over = answer.status_code == 404 or (answer.status_code == 409 and "Retry-After" not in answer.headers)
-        return answer.ok or is_over, "retried" if answer.ok else reason(answer)
+        return answer.ok or answer.status_code in (404, 409), "retried" if answer.ok else reason(answer)
     if job["kind"] != "process" and time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000 < RETRIED_AFTER_S:
         return False, "given up less than an hour ago: try later"
     name = attribute(message, "queue") or need("TIMELAPSE_QUEUE" if job["kind"] == "process" else "RENDITION_QUEUE")
@@ -54,14 +54,14 @@ def main() -> int:
     parser = parser_of(__doc__)
     parser.add_argument("--dry-run", action="store_true", help="only show what is there")
     parser.add_argument("--discard", action="store_true", help="delete what is no message of the project")
-    parser.add_argument("--limit", type=int, default=1000, help="messages at most (default: %(default)s)")
+    parser.add_argument("--limit", type=count, default=1000, help="messages at most (default: %(default)s)")
     given = parser.parse_args()
     client, api, kept, failed = sqs(), None if given.dry_run else Api(), list[str](), 0
     url = queue_url(client, need("GIVEN_UP_QUEUE"))
     try:
         for message in tqdm(islice(receive(client, url, HIDDEN_S), given.limit), unit="message", disable=None):
-            job = job_of(message)
             kept.append(message["ReceiptHandle"])
+            job = job_of(message)
             is_settled, outcome = given.discard and api is not None, "is no message of the project"
             if job:
                 is_settled, outcome = replay(message, job, api) if api else (False, "waits")

@@ -11,38 +11,21 @@ Rights: sqs:GetQueueUrl and sqs:SendMessage on the queue, dynamodb:GetItem on th
 import json
 import os
 import sys
-import time
 import uuid
 from typing import Any
 
 from shared import need, parser_of, run
 from tables import get, members, queue_url, s3, sqs, table_of, target_id
-from tqdm import tqdm
+from waiting import wait
 
-POLL_S = 0.5
+MAX_INPUTS = 2000
+"""Of one process."""
 
 
 def option(text: str) -> tuple[str, Any]:
     """Read `format=mp4` or `fps=12.5`; argparse tells of the ValueError."""
     name, value = text.split("=", 1)
     return name, json.loads(value) if value[:1].isdecimal() else value
-
-
-def wait(table: Any, request: str, timeout_s: float) -> dict[str, Any]:
-    """Return the process to which a request has led, when it has ended."""
-    deadline = time.monotonic() + timeout_s
-    with tqdm(unit="step", disable=None) as bar:
-        while time.monotonic() < deadline:
-            asked = get(table, f"REQUEST#{request}", "REQUEST")
-            if "refusal" in asked:
-                sys.exit(f"error: refused: {asked['refusal']}")
-            process = get(table, f"PROCESS#{asked['process_id']}", "PROCESS") if asked else {}
-            bar.total, bar.n = int(process.get("total", 0)), int(process.get("done", 0))
-            bar.set_description(process.get("status", "asked for"))
-            if "terminal_timestamp" in process:
-                return process
-            time.sleep(POLL_S)
-    sys.exit(f"error: no end within {timeout_s:g} s; request {request} goes on")
 
 
 def main() -> int:
@@ -60,7 +43,10 @@ def main() -> int:
     target, request = target_id(table, given.target), str(uuid.uuid4())
     files = members(table, f"TARGET#{target}#PRODUCTS") if given.products is given.group is None else ()
     frames = [int(each["id"]) for each in files if each.get("data_product_type") == "fits_file"]
-    what = {"group": given.group} if given.group is not None else {"products": given.products or frames}
+    products = given.products or frames
+    if len(products) > MAX_INPUTS:
+        sys.exit(f"error: {len(products)} frames, and a process takes {MAX_INPUTS}: name them with --products")
+    what = {"group": given.group} if given.group is not None else {"products": products}
     body = {"version": 1, "kind": "process", "request": request, "target": target, "pipeline": "Timelapse"}
     body |= {"flags": dict.fromkeys(given.flag, True), "options": dict(given.option), **what}
     client.send_message(QueueUrl=queue_url(client, need("TIMELAPSE_QUEUE")), MessageBody=json.dumps(body))

@@ -3,7 +3,7 @@
     python examples/upload_frames.py night1/ --target "M 13" --ra 250.42 --dec 36.46
 
 Frames that the target has already, by name, are left out: interrupted, it goes on where it was. A target that does not
-exist is made if --ra and --dec are given. Exit code 1 if a frame was refused; each is named with the reason.
+exist is made if --ra and --dec are given. Exit code 1 if a frame was not uploaded; each is named with the reason.
 Variables: SIDEREAL_URL, SIDEREAL_TOKEN. Rights in AWS: none, the API signs the uploads.
 """
 
@@ -14,7 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import requests
-from shared import Api, parser_of, reason, run
+from http_api import Api, reason
+from shared import cause, parser_of, run
 from tqdm import tqdm
 from uploading import Form, target_of
 
@@ -22,7 +23,10 @@ SUFFIXES = (".fits", ".fz", ".fit", ".fts", ".fits.gz")
 
 
 def upload(api: Api, target: int, path: Path) -> str:
-    """Upload one frame, and return why it was refused, "" if it was not."""
+    """Upload one frame, and return why it was refused, "" if it was not.
+
+    Raises an OSError, which those of requests are too, if the file cannot be read or a server does not answer.
+    """
     body = {"target": target, "filename": path.name, "size": path.stat().st_size, "data_product_type": "fits_file"}
     same = sha256(f"{body} {path.stat().st_mtime_ns}".encode()).hexdigest()
     for key in (same, str(uuid.uuid4())):  # the first finds what an interrupted run has begun, unless that is too old
@@ -58,7 +62,9 @@ def main() -> int:
         work = {pool.submit(upload, api, target, path): path.name for path in frames if path.name not in there}
         try:
             for each in tqdm(as_completed(work), total=len(work), unit="frame", disable=None):
-                refused |= {work[each]: why} if (why := each.result()) else {}
+                fault = each.exception()
+                why = cause(fault) if isinstance(fault, OSError) else each.result()
+                refused |= {work[each]: why} if why else {}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # those that are on their way arrive
             raise

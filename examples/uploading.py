@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from shared import Api, reason
+from http_api import Api, reason
 
 
 def target_of(api: Api, name: str, ra: float | None, dec: float | None) -> int:

@@ -58,11 +58,9 @@ def script(aws: Aws, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Call
     monkeypatch.setenv("BUCKET", aws.name("sidereal-artefacts"))
 
     def execute(name: str, *arguments: object) -> Ended:
-        shared, tables = importlib.import_module("shared"), importlib.import_module("tables")
-        monkeypatch.setattr(tables, "WAIT_S", 0)
-        module = importlib.import_module(name)
-        if hasattr(module, "POLL_S"):
-            monkeypatch.setattr(module, "POLL_S", 0.01)
+        shared, module = importlib.import_module("shared"), importlib.import_module(name)
+        monkeypatch.setattr(importlib.import_module("tables"), "WAIT_S", 0)
+        monkeypatch.setattr(importlib.import_module("waiting"), "POLL_S", 0.01)
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
         capsysbinary.readouterr()
         with pytest.raises(SystemExit) as ending:

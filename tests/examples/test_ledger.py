@@ -169,21 +169,47 @@ def test_a_ledger_of_asimov_s_comes_in_but_for_what_is_refused(
 def test_what_exists_is_merged_or_left_alone(
     api: Api, online: str, script: Callable[..., Ended], tmp_path: Path
 ) -> None:
-    ledger = [{"name": "A", "new": 1, "productions": [{"P": {"pipeline": "bilby", "needs": ["Q"], "status": "stuck"}}]}]
-    (tmp_path / "ledger.yml").write_text(yaml.safe_dump({"events": [*ledger, {"name": "B"}]}))
+    production = {"pipeline": "RIFT", "needs": ["Q"], "status": "stuck"}
+    ledger = [{"name": "A", "new": 1, "productions": [{"P": production}]}, {"name": "B"}]
+    ledger.append({"name": "B", "twice": 2, "productions": [{"P": {"pipeline": "Bilby"}}]})
+    (tmp_path / "ledger.yml").write_text(yaml.safe_dump({"events": ledger}))
     api.post("/api/v1/events/", {"name": "A", "meta": {"old": 1}})
     api.post("/api/v1/productions/A", {"name": "P", "pipeline": "bilby"})
     before = answers(api)
     assert script("import_ledger", "ledger.yml", "--skip-existing").code == 0
-    assert answers(api)[0][:1] == before[0]
+    events, productions = answers(api)
+    assert (events[:1], productions[:1]) == (before[0], before[1])
+    # what stands there twice is all there
+    assert (events[1]["meta"], len(events[1]["productions"])) == ({"twice": 2}, 1)
     ended = script("import_ledger", "ledger.yml")
-    assert (ended.code, ended.err) == (1, "refused: A/P: its needs were others, and cannot be changed\n")
+    assert (ended.code, ended.err) == (1, "refused: A/P: its pipeline and needs cannot be changed\n")
     assert answers(api)[0][0]["meta"] == {"old": 1, "new": 1}
     assert answers(api)[1][0]["production"]["status"] == "stuck"
 
 
+MISSHAPEN = """
+events:
+- {name: A, productions: 5}
+- {name: B, productions: [a, [P], null, {P: [1]}, {P: text}, {pipeline: bilby}, {pipeline: {pipeline: bilby}}]}
+- {name: C, productions: {P: {pipeline: bilby}}}
+"""
+
+
+def test_what_is_no_production_is_named_and_the_rest_comes_in(
+    api: Api, online: str, script: Callable[..., Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "ledger.yml").write_text(MISSHAPEN)
+    ended = script("import_ledger", "ledger.yml")
+    names = ["A/5", "B/a", "B/['P']", "B/None", "B/P", "B/P", "B/pipeline"]
+    assert ended.code == 1
+    assert ended.err.splitlines() == [f"refused: {name}: is no map of a production's fields" for name in names]
+    events = api.get("/api/v1/events/").json["events"]
+    made = [[each["name"] for each in event["productions"]] for event in events]
+    assert made == [[], ["pipeline"], ["P"]]
+
+
 @pytest.mark.parametrize(
-    "text", ["events: 1", "- 1", "events: [1]", "events: [{x: 1}]", "a: [", "events: [{name: .nan}]"]
+    "text", ["events: 1", "- 1", "events: [1]", "events: [{x: 1}]", "a: [", "events: [{name: .nan}]", "[" * 9000]
 )
 def test_what_is_no_ledger_is_told_in_one_line(
     online: str, script: Callable[..., Ended], tmp_path: Path, text: str

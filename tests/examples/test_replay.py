@@ -81,7 +81,7 @@ def test_two_that_replay_one_message_at_once_retry_its_process_once(
     replay = importlib.import_module("replay_dead_letters")
     monkeypatch.setattr(replay, "HIDDEN_S", 0)  # so the message is there for the other one, too
     message = {"MessageId": "one", "Body": json.dumps({"process_id": given_up})}
-    ask = importlib.import_module("shared").Api()
+    ask = importlib.import_module("http_api").Api()
     assert replay.replay(message, {"process_id": given_up}, ask) == (True, "retried")
     assert replay.replay(message, {"process_id": given_up}, ask) == (True, "retried")
     assert len(aws.messages()) == 1
@@ -106,13 +106,14 @@ def test_other_messages_go_back_to_their_queue(
 
 
 def test_what_is_no_message_stays_until_it_is_discarded(aws: Aws, online: str, script: Script) -> None:
-    odd = ["no JSON", "[1]", '{"x": 1}', '{"process_id": "7"}']
+    odd = ["no JSON", "[" * 40_000, "[1]", "7", '{"x": 1}', '{"process_id": "7"}', '{"process_id": true}']
+    odd += ['{"kind": ["a"]}', '{"kind": "film", "process_id": 7}']
     for body in odd:
         park(aws, body)
     park(aws, {"process_id": 7, "version": 3}, reason="no message of this project")
     assert script("replay_dead_letters").code == 0
     assert script("replay_dead_letters", "--dry-run", "--discard").code == 0
-    assert len(left(aws)) == 5
+    assert len(left(aws)) == len(odd) + 1
 
 
 def test_it_ends_at_its_limit_and_discards_what_it_was_told_to(aws: Aws, online: str, script: Script) -> None:
@@ -121,6 +122,11 @@ def test_it_ends_at_its_limit_and_discards_what_it_was_told_to(aws: Aws, online:
     ended = script("replay_dead_letters", "--discard", "--limit", 2)
     assert [line.endswith("is no message of the project") for line in ended.out.splitlines()] == [True, True]
     assert len(left(aws)) == 1
+
+
+def test_a_limit_is_a_number_of_messages(aws: Aws, script: Script) -> None:
+    for limit in (-1, "1.5", 10**30):
+        assert script("replay_dead_letters", f"--limit={limit}").code == 2
 
 
 def test_what_cannot_be_replayed_is_seen_again_at_once(

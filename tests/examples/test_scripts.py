@@ -1,14 +1,17 @@
 """What holds for every script of `examples/`: short, on its own, with help, and in one line about what goes wrong."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+import requests
 from botocore.stub import Stubber
 
 from local import template
@@ -70,11 +73,11 @@ def test_a_variable_that_is_missing_is_told_in_one_line(
 def test_servers_that_do_not_answer_are_told_in_one_line(
     script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import shared
+    import http_api
 
     monkeypatch.setenv("SIDEREAL_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("SIDEREAL_TOKEN", "t")
-    monkeypatch.setattr(shared, "Retry", lambda *_, **__: 0)
+    monkeypatch.setattr(http_api, "Retry", lambda *_, **__: 0)
     ended = script("upload_frames", tmp_path, "--target", "x")
     assert (ended.code, ended.err) == (1, "error: no answer from http://127.0.0.1:9/api/targets/ (ConnectionError)\n")
     monkeypatch.setenv("TELESCOPE_TABLE", "nobody-s")
@@ -82,6 +85,35 @@ def test_servers_that_do_not_answer_are_told_in_one_line(
     assert ended.code == 1
     assert ended.err.startswith("error: An error occurred (ResourceNotFoundException)")
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_request_whose_earlier_try_is_at_work_is_asked_again_and_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    http_api = importlib.import_module("http_api")
+    monkeypatch.setenv("SIDEREAL_URL", "https://sidereal.example.org")
+    monkeypatch.setenv("SIDEREAL_TOKEN", "t")
+    answers, keys = [(409, {"Retry-After": "0"}), (409, {"Retry-After": "0"}), (201, {}), (409, {})], list[str]()
+
+    def request(_method: str, url: str, headers: dict[str, str], **_: Any) -> requests.Response:
+        keys.append(headers["Idempotency-Key"])
+        answer = requests.Response()
+        answer.status_code, more = answers.pop(0)
+        answer.headers.update(more)
+        answer.request = requests.Request("POST", url).prepare()
+        return answer
+
+    api = http_api.Api()
+    monkeypatch.setattr(api.session, "request", request)
+    assert api.ask("POST", "/api/v1/events/", {"name": "A"}).status_code == 201
+    assert len(set(keys)) == 1
+    # this one exists
+    assert api.ask("POST", "/api/v1/events/", {"name": "A"}).status_code == 409
+    monkeypatch.setattr(http_api, "AT_WORK_S", 0)
+    answers.append((409, {"Retry-After": "0"}))
+    with pytest.raises(requests.Timeout):
+        api.ask("POST", "/api/v1/events/", {"name": "A"})
 
 
 def test_a_script_runs_by_itself() -> None:

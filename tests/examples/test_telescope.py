@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.models.processes import MAX_INPUTS
 from chalicelib.storage import lists
 from tests.conftest import Api, Aws, forget, sqs_event
 from tests.examples.conftest import Ended
@@ -98,13 +99,16 @@ def test_refused_frames_are_named_with_the_reason_and_their_names_stay_free(
 ) -> None:
     (night / "bad.fits").write_bytes(b"no frame at all")
     (night / "empty.fits").touch()
+    (night / "gone.fits").symlink_to("nowhere")
     target = api.target("M 13")
     ended = script("upload_frames", night, "--target", "M 13")
     assert (ended.code, ended.out) == (1, f"target {target}: 3 uploaded, 0 were there\n")
-    bad, empty = [line for line in ended.err.splitlines() if line.startswith("refused: ")]
+    bad, empty, gone = [line for line in ended.err.splitlines() if line.startswith("refused: ")]
     assert bad.startswith("refused: bad.fits: 400 ")
     assert "not a FITS file" in bad
     assert empty.startswith("refused: empty.fits: 400 ")
+    assert gone.startswith("refused: gone.fits: [Errno 2] No such file")
+    (night / "gone.fits").unlink()
     write_frame(night / "bad.fits", star_pixels())
     assert script("upload_frames", night, "--target", "M 13").out.endswith(": 1 uploaded, 3 were there\n")
 
@@ -117,10 +121,18 @@ def test_an_upload_that_was_interrupted_goes_on_in_the_place_that_it_had(
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
+    def lost(url: str, **_: Any) -> Any:
+        raise uploads.requests.ConnectionError(request=uploads.requests.Request("POST", f"{url}?signed"))
+
     with monkeypatch.context() as patch:
         patch.setattr(uploads.requests, "post", interrupted)
         ended = script("upload_frames", night, "--target", target, "--jobs", 1)
-    assert (ended.code, ended.err.splitlines()[-1]) == (130, "interrupted")
+        assert (ended.code, ended.err.splitlines()[-1]) == (130, "interrupted")
+        patch.setattr(uploads.requests, "post", lost)
+        ended = script("upload_frames", night, "--target", target)
+    told = [line.partition("http")[::2] for line in ended.err.splitlines()[-3:]]
+    assert [before for before, _ in told] == [f"refused: {number}.fits: no answer from " for number in (1, 2, 3)]
+    assert {after.endswith(" (ConnectionError)") and "signed" not in after for _, after in told} == {True}
     assert products(api, target) == []
     assert script("upload_frames", night, "--target", target).code == 0
     assert [name for name, _, _ in products(api, target)] == ["1.fits", "2.fits", "3.fits"]
@@ -154,6 +166,7 @@ def test_a_timelapse_that_cannot_be_is_told_in_one_line(api: Api, aws: Aws, scri
         (["1", "--group", 7], 'error: refused: group: Invalid pk "7" - object does not exist.\n'),
         (["M 31", "--group", 7], "error: there is no target 'M 31'\n"),
         (["M 13", "--products", 1, "--timeout", 0], "error: no end within 0 s; request "),
+        (["M 13", "--products", *range(MAX_INPUTS + 1)], "error: 2001 frames, and a process takes 2000: "),
     ]
     with worker(aws):
         for arguments, told in attempts:
