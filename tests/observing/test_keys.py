@@ -75,15 +75,15 @@ def test_a_lost_request_goes_on_under_its_key_as_it_does_without(
     assert groups_of(portal) == [FIRST_NAME]
 
 
-@pytest.mark.parametrize("pause_s", [0, 9, 61, 3599])
 def test_an_observation_whose_reply_was_not_kept_is_found_by_its_key(
-    aws: Aws, portal: StandIn, clock: Clock, ask: Callable[..., Answer], pause_s: float
+    aws: Aws, portal: StandIn, clock: Clock, ask: Callable[..., Answer]
 ) -> None:
     ask()
-    for item in aws.items(TABLE):
-        aws.dynamodb.delete_item(TableName=aws.name(TABLE), Key={"id": item["id"]})
-    clock.advance(pause_s)
-    assert place(ask()) == FIRST
+    for pause_s in (0, 9, 61, 3599):
+        for item in aws.items(TABLE):
+            aws.dynamodb.delete_item(TableName=aws.name(TABLE), Key={"id": item["id"]})
+        clock.advance(pause_s)
+        assert place(ask()) == FIRST
     assert groups_of(portal) == [FIRST_NAME]
 
 
@@ -93,7 +93,8 @@ def test_a_request_that_dies_anywhere_is_one_observation_when_it_is_repeated(
     killer = Killer(monkeypatch)
     steps = killer.count(lambda: ask("counted"))
     assert steps > 10
-    for dying_step in range(6, steps + 1):  # five steps go before the submission is written down
+    # The sixth step writes the submission down; the seventh, the validation by the portal, leaves nothing behind.
+    for dying_step in (6, *range(8, steps + 1)):
         key = f"dies-at-{dying_step}"
         before = len(groups_of(portal))
         killer.run(lambda key=key: ask(key), dying_step)  # type: ignore[misc]
