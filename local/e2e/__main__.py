@@ -24,7 +24,8 @@ from local.e2e.stack import Clock, Deployment, emulator
 from local.emulator import answers
 from local.portal.stand_in import StandIn
 
-LOG_TAIL = 4000
+LOG_TAIL = 2000
+LAST_ERRORS = 10
 
 Say = Callable[[str], None]
 
@@ -73,6 +74,15 @@ class Run:
         self._end()
         self._change()
 
+    def errors(self) -> list[str]:
+        """Return the last errors that the functions have logged, as far as the emulator still tells."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return access.errors(self._deployment)[-LAST_ERRORS:]
+        except (BotoCoreError, ClientError):
+            return []
+
     def _deploy(self) -> None:
         self._deployment.create(self._package, **observing.prepare(self._deployment, self._portal))
         self._say(f"deployed as `make deploy` does it, to {self._deployment.api}")
@@ -102,6 +112,7 @@ class Run:
         self._say("asimov REST API: every documented call, and every error")
         telescope.drive(self._ask)
         self._say("telescope API: targets, files, groups, processes, templates, pages, and what each refuses")
+        self._say(f"the gateway: {routes.check_gateway(self._ask)}")
         repeats.drive(self._ask)
         self._say("Idempotency-Key: a repeat is answered as the first was, another body refused")
         self._ask("GET", "/api/v1/health/ready", 200, {"status": "ok", "checks": dict})
@@ -151,9 +162,12 @@ class Run:
         }
         self._say(f"logs: {access.check_logs(self._deployment, secrets)}")
         self._say(f"roles: {access.check_roles(self._deployment, self._letters.broken)}")
+        self._say(f"files: {access.check_files(self._deployment)}")
         for line in gaps.check(self._deployment, self._package):
             self._say(line)
-        self._say(f"removed as `make undeploy` does it: {update.remove(self._deployment, self._letters)}")
+        self._say(
+            f"removed as `make undeploy` does it: {update.remove(self._deployment, self._package, self._letters)}"
+        )
 
 
 def run(package: Path, say: Say) -> None:
@@ -169,10 +183,11 @@ def run(package: Path, say: Say) -> None:
         folder = Path(name)
         with emulator(folder) as url:
             say(f"emulator with IAM on {url}")
+            whole = Run(package, folder, url, portal, say)
             try:
-                Run(package, folder, url, portal, say).all()
+                whole.all()
             except Exception:
-                print((folder / "emulator.log").read_text()[-LOG_TAIL:], file=sys.stderr)
+                print((folder / "emulator.log").read_text()[-LOG_TAIL:], *whole.errors(), sep="\n", file=sys.stderr)
                 raise
 
 

@@ -3,10 +3,17 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from http import HTTPStatus
+
+import requests
 
 from local.e2e.asking import E2EError
 from local.e2e.stack import STACK, Deployment
+from local.logical_names import BUCKET
 from local.schedule import make_event
+
+SHOWN = 500
+"""Characters of both ends of a line that are shown."""
 
 KEPT_OUT = "(AccessDenied) when calling the GetObject operation"
 EXPECTED = (
@@ -45,6 +52,23 @@ def check_roles(deployment: Deployment, broken: int) -> str:
     return "a pipeline was kept from another bucket, the sweeper from the ledger"
 
 
+def check_files(deployment: Deployment) -> str:
+    """Ask the storage for a file, and send it one, without a signature.
+
+    Raises
+    ------
+    E2EError
+        If it does not refuse both.
+    """
+    bucket = deployment.name_of(BUCKET)
+    key = deployment.client("s3").list_objects_v2(Bucket=bucket, MaxKeys=1)["Contents"][0]["Key"]
+    for method, name in (("GET", key), ("PUT", f"{key}.new"), ("GET", "")):
+        status = requests.request(method, f"{deployment.url}/{bucket}/{name}", timeout=30).status_code
+        if status != HTTPStatus.FORBIDDEN:
+            raise E2EError(f"{method} of a file without a signature is answered {status}")
+    return "no file is read, written or listed without a signature"
+
+
 def check_logs(deployment: Deployment, secrets: dict[str, str]) -> str:
     """Read all that the functions have logged.
 
@@ -63,7 +87,7 @@ def check_logs(deployment: Deployment, secrets: dict[str, str]) -> str:
         groups[group] += 1
         faults += [f"{group} has the {name}: {line[:300]}" for name, value in secrets.items() if value in line]
         if _is_error(line) and not any(group.endswith(name) and text in line for name, text in EXPECTED):
-            faults.append(f"{group}: {line[:500]} ... {line[-500:]}")
+            faults.append(f"{group}: {_shortened(line)}")
     if faults:
         raise E2EError("\n".join(faults[:10]))
     strange = [group for group in groups if not group.startswith(f"/sidereal/{STACK}/")]
@@ -72,9 +96,20 @@ def check_logs(deployment: Deployment, secrets: dict[str, str]) -> str:
     return f"{sum(groups.values())} lines in {len(groups)} groups: no error but those that were made, no secret"
 
 
+def errors(deployment: Deployment) -> list[str]:
+    """Return the errors that the functions have logged."""
+    return [f"{group}: {_shortened(line)}" for group, line in deployment.logs() if _is_error(line)]
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) < 2 * SHOWN else f"{line[:SHOWN]} ... {line[-SHOWN:]}"
+
+
 def _is_error(line: str) -> bool:
+    if "AccessDenied" in line:
+        return True
     try:
         record = json.loads(line)
     except ValueError:
-        return any(word in line for word in ("Traceback", "AccessDenied", "Task timed out", "[ERROR]"))
+        return any(word in line for word in ("Traceback", "Task timed out", "[ERROR]"))
     return isinstance(record, dict) and record.get("level") in ("ERROR", "CRITICAL")
