@@ -60,7 +60,7 @@ def script(aws: Aws, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Call
     def execute(name: str, *arguments: object) -> Ended:
         shared, module = importlib.import_module("shared"), importlib.import_module(name)
         monkeypatch.setattr(importlib.import_module("tables"), "WAIT_S", 0)
-        monkeypatch.setattr(importlib.import_module("waiting"), "POLL_S", 0.01)
+        monkeypatch.setattr(importlib.import_module("waiting"), "POLL_S", 0.03)
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
         capsysbinary.readouterr()
         with pytest.raises(SystemExit) as ending:

@@ -61,7 +61,7 @@ def worker(aws: Aws) -> Iterator[None]:
 
     def work() -> None:
         while not done.is_set():
-            at_work.poll(wait_s=0) or done.wait(0.01)
+            at_work.poll(wait_s=0) or done.wait(0.03)
 
     thread = threading.Thread(target=work)
     thread.start()
