@@ -208,6 +208,7 @@ def _end_in_order() -> None:
         del frame
         for each in ends:  # once is enough: the second must not break off what the first has begun
             signal.signal(each, signal.SIG_IGN)
+        print("error: interrupted", file=sys.stderr)
         raise SystemExit(128 + number)
 
     ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
