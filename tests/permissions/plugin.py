@@ -35,6 +35,7 @@ USED_AT_TIMES = {
         "s3:AbortMultipartUpload",
         "/processes/",
     ): "boto3 sends a large output in parts, and gives up those of a failed one",
+    ("sqs:GetQueueUrl", "Queue"): "a process asks once for an address, and all functions of a test are one process",
 }
 """Actions on resources whose name has this part, with the reason why tests do not need them."""
 
