@@ -44,21 +44,21 @@ package: .venv/installed ## Package the functions and their layers for STAGE int
 	find chalicelib -name __pycache__ -type d -prune -exec rm -rf {} +
 	PYTHONDONTWRITEBYTECODE=1 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/chalice package --stage "$(STAGE)" \
 		--merge-template .chalice/resources.json build/package
-	.venv/bin/python -m local.slim build/package/deployment.zip
-	.venv/bin/python -m local.layer timelapse build/package/timelapse-layer.zip
-	.venv/bin/python -m local.layer pipeline build/package/pipeline-layer.zip
-	.venv/bin/python -m local.bundle build/package
+	.venv/bin/python -m deployment.slim build/package/deployment.zip
+	.venv/bin/python -m deployment.layer timelapse build/package/timelapse-layer.zip
+	.venv/bin/python -m deployment.layer pipeline build/package/pipeline-layer.zip
+	.venv/bin/python -m deployment.bundle build/package
 
 deploy: .venv/installed ## Package STAGE and create or update its stack; PARAMETERS="Name=value ..." change what is given
-	.venv/bin/python -m local.deploy --stage "$(STAGE)" --check
+	.venv/bin/python -m deployment.deploy --stage "$(STAGE)" --check
 	$(MAKE) --no-print-directory package
-	.venv/bin/python -m local.deploy --stage "$(STAGE)" build/package
+	.venv/bin/python -m deployment.deploy --stage "$(STAGE)" build/package
 
 undeploy: .venv/installed ## Remove the stack of STAGE; its data stay, unless DATA=delete
-	@.venv/bin/python -m local.undeploy --stage "$(STAGE)" --data "$(DATA)"
+	@.venv/bin/python -m deployment.undeploy --stage "$(STAGE)" --data "$(DATA)"
 
 e2e: package .venv-aws/installed ## Deploy the package to the embedded AWS, use it over HTTP, remove it
-	.venv/bin/python -m local.e2e build/package
+	.venv/bin/python -m deployment.e2e build/package
 
 requirements: ## Pin the newest releases that the requirements-*.in files allow
 	$(PYTHON) -m venv build/pip-tools

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.e2e import ledger, telescope
-from local.e2e.asking import Asker, E2EError, Form, Reply, is_like
+from deployment.e2e import ledger, telescope
+from deployment.e2e.asking import Asker, E2EError, Form, Reply, is_like
 from tests.conftest import TOKEN, Api
 
 

@@ -14,9 +14,9 @@ from app import app
 from chalicelib.errors import StillAtWorkError, UnavailableError
 from chalicelib.settings import Settings, get_settings
 from chalicelib.storage import clients, idempotency
+from deployment.template import timeouts_s
 from local.context import LambdaContext
 from local.portal.stand_in import StandIn
-from local.template import timeouts_s
 from tests.asking import Killer
 from tests.conftest import TOKEN, Answer, Api, Aws, Clock
 from tests.keys import KEYED, TABLE, end_time, records

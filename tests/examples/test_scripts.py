@@ -14,7 +14,7 @@ import pytest
 import requests
 from botocore.stub import Stubber
 
-from local import template
+from deployment import template
 from tests.examples.conftest import EXAMPLES, Ended
 
 SCRIPTS = {

@@ -203,7 +203,7 @@ def test_an_error_of_such_a_class_is_the_failure_message(
 
 def test_the_page_tells_the_limits_that_the_code_has() -> None:
     from chalicelib.services import handover
-    from local.layer import REQUIREMENTS
+    from deployment.layer import REQUIREMENTS
 
     assert f"at most {handover.MAX_STATE_BYTES // 1000} KB" in PAGE
     assert f"at most {handover.MAX_FILES}. It does not return" in PAGE.replace("\n", " ")

@@ -17,7 +17,7 @@ from chalice.package import PackageOptions, ResourceBuilder, SAMTemplateGenerato
 from chalice.policy import AppPolicyGenerator
 from chalice.utils import OSUtils
 
-from local import template
+from deployment import template
 
 PROJECT = Path(__file__).resolve().parents[2]
 

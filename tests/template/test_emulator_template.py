@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.emulator_template import for_emulator
-from local.template import FUNCTIONS, LAYER_OF
+from deployment.emulator_template import for_emulator
+from deployment.template import FUNCTIONS, LAYER_OF
 
 
 def test_the_emulator_is_told_the_number_of_jobs_as_a_number(packaged: Callable[[str], dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local import gateway, template
+from deployment import gateway, template
 
 Packaged = Callable[[str], dict[str, Any]]
 
@@ -84,7 +84,7 @@ def test_no_parameter_decides_on_the_description_of_the_api_or_its_change_would_
 ) -> None:
     description = json.dumps(packaged("prod")["Resources"]["RestAPI"]["Properties"]["DefinitionBody"])
     assert "Fn::If" not in description
-    assert [name for name in template.resources()["Parameters"] if f"{name}\"" in description] == []
+    assert [name for name in template.resources()["Parameters"] if f'{name}"' in description] == []
 
 
 def test_a_fault_tells_the_id_under_which_the_log_has_more() -> None:

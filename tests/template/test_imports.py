@@ -52,6 +52,13 @@ def test_only_storage_imports_boto3_and_only_imaging_imports_numpy() -> None:
             assert roots & {"numpy", "fitsio", "PIL", "sep", "astropy", "matplotlib"} == set(), path
 
 
+def test_a_laptop_needs_nothing_of_the_deployment_and_the_functions_nothing_of_either() -> None:
+    above = {"chalicelib": ("local", "deployment"), "local": ("deployment",)}
+    for folder, others in above.items():
+        for path in (PROJECT / folder).rglob("*.py"):
+            assert {name.partition(".")[0] for name in _imported(path)} & set(others) == set(), path
+
+
 def _imported(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.settings import Settings
 from chalicelib.storage import schema
-from local import parameters, template
-from local.logical_names import PLACES, TABLES
+from deployment import parameters, template
+from deployment.logical_names import PLACES, TABLES
 
 Packaged = Callable[[str], dict[str, Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.settings import Settings
-from local import parameters, template
+from deployment import parameters, template
 
 Packaged = Callable[[str], dict[str, Any]]
 

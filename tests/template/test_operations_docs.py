@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.handlers import jobs
 from chalicelib.metrics import NAMESPACE, Metric
-from local import costs
+from deployment import costs
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUIDE = (PROJECT / "docs" / "operations.md").read_text("utf-8")

@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.models.renditions import RenditionKind
 from chalicelib.storage import artefacts, renditions, schema
-from local import policies, template
-from local.logical_names import BUCKET, FUNCTIONS, QUEUE_OF, QUEUES, TABLES, log_group
+from deployment import policies, template
+from deployment.logical_names import BUCKET, FUNCTIONS, QUEUE_OF, QUEUES, TABLES, log_group
 
 NOWHERE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 """Actions that have no resource."""

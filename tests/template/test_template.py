@@ -10,8 +10,8 @@ import pytest
 
 from app import app
 from chalicelib.settings import get_settings
-from local import template
-from local.logical_names import PLACES
+from deployment import template
+from deployment.logical_names import PLACES
 
 FOLDER = Path(__file__).resolve().parents[2] / ".chalice"
 STAGES = json.loads((FOLDER / "config.json").read_text())["stages"]
@@ -21,7 +21,7 @@ Packaged = Callable[[str], dict[str, Any]]
 
 def test_the_generated_files_are_those_that_lie_in_the_repository() -> None:
     for path, text in template.files().items():
-        assert path.read_text("utf-8") == text, f"{path.name}: run `python -m local.template`"
+        assert path.read_text("utf-8") == text, f"{path.name}: run `python -m deployment.template`"
 
 
 def test_every_function_of_the_bundle_has_a_policy_of_its_own() -> None:
@@ -75,7 +75,7 @@ def test_one_parameter_name_stands_at_each_position_of_all_paths() -> None:
 
 
 def test_every_job_function_that_computes_carries_one_layer_of_those_that_are_built() -> None:
-    from local.layer import REQUIREMENTS
+    from deployment.layer import REQUIREMENTS
 
     made = template.resources()["Resources"]
     assert set(template.LAYERS) == set(REQUIREMENTS) == set(template.LAYER_OF.values())

@@ -10,8 +10,8 @@ import pytest
 
 from chalicelib.metrics import NAMESPACE, Metric
 from chalicelib.storage import schema
-from local import alarms, template
-from local.logical_names import FUNCTIONS, QUEUES, TABLES
+from deployment import alarms, template
+from deployment.logical_names import FUNCTIONS, QUEUES, TABLES
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUIDE = (PROJECT / "docs" / "operations.md").read_text("utf-8")
