@@ -16,6 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+SCHEDULED = {
+    "version": "0",
+    "id": "isolated",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "000000000000",
+    "time": "2026-01-01T00:00:00Z",
+    "region": "us-east-1",
+    "resources": [],
+    "detail": {},
+}
+"""What a schedule calls its function with."""
+
+UNKNOWN_PROCESS = {"version": 1, "process_id": 999_999}
+UNKNOWN_PRODUCT = {"version": 1, "kind": "thumbnail", "product_id": 999_999}
+
 
 class File:
     """One input, that lies on the disk."""
@@ -58,6 +74,8 @@ def ask_for_an_observation() -> str:
 
     def request(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/json", "Authorization": "Bearer 0123456789"}
+        if method == "POST":
+            headers["Idempotency-Key"] = path
         place = {"httpMethod": method, "resourcePath": path, "path": path}
         event = {
             "requestContext": {"identity": {"sourceIp": "192.0.2.1"}, **place},
@@ -75,7 +93,7 @@ def ask_for_an_observation() -> str:
         read: dict[str, Any] = json.loads(answer["body"])
         return read
 
-    request("GET", "/api/v1/health")
+    request("GET", "/api/v1/health/ready")
     about = json.loads(os.environ["OBSERVATION"])
     target = request("POST", "/api/targets", about["target"])["id"]
     template = {"name": "isolated", "target": target, "facility": "LCO", "fields": about["fields"]}
@@ -89,35 +107,43 @@ def look_after_alerts() -> str:
     """Look after the alert of the observation that the API has asked for: its frames come, a timelapse is asked for."""
     from chalicelib.handlers import jobs
 
-    event = {
-        "version": "0",
-        "id": "isolated",
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": "000000000000",
-        "time": "2026-01-01T00:00:00Z",
-        "region": "us-east-1",
-        "resources": [],
-        "detail": {},
-    }
-    done: dict[str, int] = jobs.process_alerts(event, Context())
+    done: dict[str, int] = jobs.process_alerts(SCHEDULED, Context())
     expected = json.loads(os.environ["OBSERVATION"])["fields"]["rp_exposure_count"]
     if (done["frames_fetched"], done["timelapses_started"]) != (expected, 1):
         raise SystemExit(f"the alert was not looked after: {done}")
     return f"{done['alerts']} alert, {done['frames_fetched']} frames, {done['timelapses_started']} timelapse asked for"
 
 
-def import_job_services() -> str:
-    """Import what the functions without libraries of their own import when they are called."""
+def sweep() -> str:
+    """Look for processes that wait without a message."""
     from chalicelib.handlers import jobs
-    from chalicelib.services import processes, renditions
 
-    return f"{jobs.__name__}, {processes.__name__}, {renditions.__name__}"
+    done: dict[str, int] = jobs.sweep(SCHEDULED, Context())
+    return f"{done['resent']} processes sent again"
+
+
+def deliver(function: str, body: dict[str, Any]) -> str:
+    """Call a function as its queue does, with a message that asks for what is not there."""
+    from chalicelib.handlers import jobs
+
+    record = {
+        "messageId": "isolated",
+        "receiptHandle": "isolated",
+        "body": json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1767225600000"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:isolated",
+        "awsRegion": "us-east-1",
+    }
+    answer = getattr(jobs, function)({"Records": [record]}, Context())
+    if answer != {"batchItemFailures": []}:
+        raise SystemExit(f"{function} answers {answer}")
+    return "a message"
 
 
 def make_film(frames: list[Path]) -> str:
     """Make a film of the frames in each format."""
-    from chalicelib.handlers import jobs  # noqa: F401 - the module that Lambda imports
     from chalicelib.pipelines.timelapse import TimelapsePipeline
     from chalicelib.services import runs  # noqa: F401
 
@@ -131,7 +157,6 @@ def make_film(frames: list[Path]) -> str:
 
 def make_thumbnail(frames: list[Path]) -> str:
     """Make the thumbnail of a frame."""
-    from chalicelib.handlers import jobs  # noqa: F401
     from chalicelib.imaging.thumbnails import make_thumbnail
     from chalicelib.services import archives, thumbnails  # noqa: F401
 
@@ -143,7 +168,6 @@ def make_thumbnail(frames: list[Path]) -> str:
 
 def make_light_curve(frames: list[Path], x: float, y: float) -> str:
     """Measure a star on the frames, with everything that its pipeline can draw and search."""
-    from chalicelib.handlers import jobs  # noqa: F401
     from chalicelib.pipelines.photometry import PhotometryPipeline
     from chalicelib.services import runs  # noqa: F401
 
@@ -186,12 +210,14 @@ def main() -> None:
     started = time.perf_counter()
     work: dict[str, Callable[[], str]] = {
         "api": ask_for_an_observation,
-        "run_dead_letters": import_job_services,
-        "sweep": import_job_services,
+        "run_dead_letters": lambda: deliver(function, UNKNOWN_PROCESS),
+        "sweep": sweep,
         "process_alerts": look_after_alerts,
-        "run_timelapse": lambda: make_film(frames),
-        "make_rendition": lambda: make_thumbnail(frames),
-        "run_pipeline": lambda: make_light_curve(frames, star["x"], star["y"]),
+        "run_timelapse": lambda: f"{deliver(function, UNKNOWN_PROCESS)}, {make_film(frames)}",
+        "make_rendition": lambda: f"{deliver(function, UNKNOWN_PRODUCT)}, {make_thumbnail(frames)}",
+        "run_pipeline": lambda: (
+            f"{deliver(function, UNKNOWN_PROCESS)}, {make_light_curve(frames, star['x'], star['y'])}"
+        ),
     }
     made = work[function]()
     peak_mb = peak_kb() / 1024

@@ -19,7 +19,7 @@ NOT_NEEDED = (
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui*",
     *(
         f"aws_lambda_powertools/utilities/{utility}/*"
-        for utility in ("auth_alpha", "data_masking", "feature_flags", "kafka", "parser")
+        for utility in ("auth_alpha", "data_masking", "feature_flags", "kafka")
     ),
     # version 1 within version 2, and a plug-in for a type checker
     "pydantic/v1/*",

@@ -2,7 +2,8 @@
 
 Usage: `python -m deployment.e2e build/package`. Everything listens on the loopback interface, lies in one temporary
 folder, and is gone afterwards. The emulator is MiniStack: it makes the stack from the template, runs the functions from
-the bundle and the layers, and lets each only do what its policy allows. What it cannot show is checked in the template, and said.
+the bundle and the layers, and lets each only do what its policy allows. What it cannot show is checked in the template,
+and said.
 """
 
 import argparse
