@@ -37,7 +37,11 @@ async ([name, time]) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     const context = canvas.getContext('2d');
-    context.drawImage(video, 0, 0);
+    // the seek may have ended before its frame is there: then nothing is drawn, and the canvas stays transparent
+    for (let tries = 0; tries < 100 && context.getImageData(10, 20, 1, 1).data[3] === 0; tries++) {
+        await new Promise(requestAnimationFrame);
+        context.drawImage(video, 0, 0);
+    }
     const pixel = (x, y) => [...context.getImageData(x, y, 1, 1).data].slice(0, 3);
     return {
         ready: video.readyState, duration: video.duration, size: [video.videoWidth, video.videoHeight],
