@@ -33,14 +33,15 @@ async ([name, time]) => {
     });
     await video.play();
     video.pause();
-    await new Promise(resolve => { video.onseeked = resolve; video.currentTime = time; });
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     const context = canvas.getContext('2d');
-    // the seek may have ended before its frame is there: then nothing is drawn, and the canvas stays transparent
-    for (let tries = 0; tries < 100 && context.getImageData(10, 20, 1, 1).data[3] === 0; tries++) {
+    const drawn = () => { context.drawImage(video, 0, 0); return context.getImageData(10, 20, 1, 1).data.join(); };
+    const first = drawn();
+    await new Promise(resolve => { video.onseeked = resolve; video.currentTime = time; });
+    // the seek may have ended before its frame is there: what is drawn then is the one before, or nothing
+    for (let tries = 0; tries < 100 && [first, '0,0,0,0'].includes(drawn()); tries++) {
         await new Promise(requestAnimationFrame);
-        context.drawImage(video, 0, 0);
     }
     const pixel = (x, y) => [...context.getImageData(x, y, 1, 1).data].slice(0, 3);
     return {
