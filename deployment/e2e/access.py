@@ -106,10 +106,10 @@ def errors(deployment: Deployment) -> list[str]:
 
 
 def _entries(deployment: Deployment) -> Iterator[tuple[str, str]]:
-    """Yield the lines of the logs; those of a traceback, which Python writes one by one, together."""
+    """Yield the lines of the logs; those of a chain of tracebacks, which Python writes one by one, together."""
     kept: list[tuple[str, str]] = []
     for group, line in deployment.logs():
-        if kept and (group != kept[0][0] or line.startswith(("{", "Traceback"))):
+        if kept and (group != kept[0][0] or line.startswith(("{", "START"))):
             yield kept[0][0], "\n".join(text for _, text in kept)
             kept = []
         kept.append((group, line))
