@@ -8,6 +8,7 @@ import copyreg
 import pickle
 import threading
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ def hasten(patch: pytest.MonkeyPatch) -> None:
     _answer_one_at_a_time(patch)
     _read_attributes_quickly(patch)
     _read_items_quickly(patch)
+    _look_up_once(patch)
     _keep_only_what_a_transaction_touches(patch)
 
 
@@ -107,6 +109,25 @@ def _read_items_quickly(patch: pytest.MonkeyPatch) -> None:
         return write(self)
 
     patch.setattr(DynamoType, "to_regular_json", to_regular_json)
+
+
+def _look_up_once(patch: pytest.MonkeyPatch) -> None:
+    """Let moto and botocore remember what is the same for every request."""
+    from botocore.useragent import UserAgentString
+    from moto.core import responses
+    from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
+
+    patch.setattr(responses, "method_names_from_class", cache(responses.method_names_from_class))
+    patch.setattr(UserAgentString, "to_string", lambda _: "tests")
+    find = DepthFirstTraverser.nodes_to_be_processed
+    known: dict[type, Any] = {}
+
+    def nodes_to_be_processed(self: Any) -> Any:
+        if type(self) not in known:
+            known[type(self)] = find(self)
+        return known[type(self)]
+
+    patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", nodes_to_be_processed)
 
 
 def _keep_only_what_a_transaction_touches(patch: pytest.MonkeyPatch) -> None:
