@@ -182,7 +182,7 @@ class Permissions:
         """Name what is granted in vain."""
         if self._unused:
             terminalreporter.section("granted in vain", red=True)
-            terminalreporter.line("No test needed these; what no code uses, no policy in local/ should grant:")
+            terminalreporter.line("No test needed these; what no code uses, no policy should grant:")
             for grant in self._unused:
                 terminalreporter.line(str(grant))
 
