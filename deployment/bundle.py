@@ -24,6 +24,7 @@ from deployment import cold_start, template
 from local.environment import REGION, aws_variables, without_aws
 from local.frames import make_frames, plan_field
 from local.memory_aws import memory_aws
+from local.portal.example import example_fields
 from local.portal.stand_in import StandIn
 from local.provision import provision
 
@@ -48,15 +49,7 @@ TOKEN_PARAMETER = "/sidereal/portal-token"  # noqa: S105 - a name
 EXPOSURES = 3
 OBSERVATION: dict[str, Any] = {
     "target": {"name": "bundle", "type": "SIDEREAL", "ra": 31.042863, "dec": 46.687847},
-    "fields": {
-        "proposal": "DEMO-2026-001",
-        "ipp_value": 1.05,
-        "instrument_type": "0M4-SCICAM-QHY600",
-        "max_airmass": 1.6,
-        "observation_mode": "NORMAL",
-        "rp_exposure_count": EXPOSURES,
-        "rp_exposure_time": 30,
-    },
+    "fields": example_fields(EXPOSURES),
 }
 """What the API is asked for, and the alerts function has to find the frames of."""
 

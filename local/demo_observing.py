@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from local.client import Client
 from local.demo_checks import DemoError, check_film, wait_for
+from local.portal.example import example_fields
 
 TARGET = {"name": "HAT-P-32", "type": "SIDEREAL", "ra": 31.04275, "dec": 46.68785}
 TEMPLATE = "transit"
@@ -76,15 +77,7 @@ class Observing:
         return facts
 
     def _make_template(self, target: int) -> None:
-        fields = {
-            "proposal": "DEMO-2026-001",
-            "ipp_value": 1.05,
-            "instrument_type": "0M4-SCICAM-QHY600",
-            "max_airmass": 1.6,
-            "observation_mode": "NORMAL",
-            "rp_exposure_count": EXPOSURES,
-            "rp_exposure_time": 30,
-        }
+        fields = example_fields(EXPOSURES)
         template = {"name": TEMPLATE, "target": target, "facility": "LCO", "fields": fields}
         made = self._client.call("POST", "/api/observationtemplates/", json=template)
         kept = self._client.call("GET", f"/api/observationtemplates/{made['id']}/")

@@ -3,7 +3,7 @@
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from chalicelib.handlers.auth import user_or_none
-from chalicelib.handlers.http import Request
+from chalicelib.handlers.request import Request
 
 UNKNOWN_ADDRESS = "unknown"
 """Stands for all addresses that are none, so that nobody gets a throttle of their own by having a strange one."""

@@ -9,8 +9,9 @@ from chalicelib import clock
 from chalicelib.errors import ConflictError, FieldError, InvalidInputError, NotFoundError, SiderealError
 from chalicelib.handlers import paging
 from chalicelib.handlers.body import UploadedFile
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply, Upload
+from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
 from chalicelib.models.data_products import (
     FITS_FILE,

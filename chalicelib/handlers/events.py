@@ -6,8 +6,9 @@ from chalice import Blueprint
 
 from chalicelib import clock
 from chalicelib.handlers import paging
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import ASIMOV, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.events import Event, EventChange, EventInput
 from chalicelib.models.validation import validate_asimov
 from chalicelib.settings import get_settings

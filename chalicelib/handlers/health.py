@@ -7,8 +7,9 @@ from typing import Any
 from chalice import Blueprint
 
 from chalicelib.handlers import auth
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import ASIMOV, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.observability import logger
 from chalicelib.services.readiness import Check, ask_all
 from chalicelib.storage.circuits import CLOSED

@@ -4,15 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, SiderealError
 from chalicelib.handlers.replies import Reply, Upload
+from chalicelib.handlers.request import Request
 from chalicelib.observability import note
-
-if TYPE_CHECKING:
-    from chalicelib.handlers.http import Request
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -28,7 +26,7 @@ class _NotKeptError(Exception):
         self.reply = reply
 
 
-def answer(request: "Request", view: Callable[["Request"], Reply]) -> Reply:
+def answer(request: Request, view: Callable[[Request], Reply]) -> Reply:
     """Return what the view answers; for a POST with a key what it answered when that came first.
 
     Raises
@@ -72,13 +70,13 @@ def answer(request: "Request", view: Callable[["Request"], Reply]) -> Reply:
     return _from_kept(found)
 
 
-def _identity(request: "Request", key: str) -> str:
+def _identity(request: Request, key: str) -> str:
     """Return what all attempts at one request have in common, and nobody else's: user, address, and key."""
     route = str(request.raw.context.get("resourcePath", "")).rstrip("/")
     return _digest([request.user, route, request.params, key])
 
 
-def _fingerprint(request: "Request") -> str:
+def _fingerprint(request: Request) -> str:
     """Return a digest of what the body means: spaces, the order of keys, and the boundaries of forms do not matter."""
     try:
         return _digest(_meaning(request))
@@ -87,7 +85,7 @@ def _fingerprint(request: "Request") -> str:
         return hashlib.sha256(request.body).hexdigest()
 
 
-def _meaning(request: "Request") -> Any:
+def _meaning(request: Request) -> Any:
     if not request.body:
         return None
     if not (request.is_multipart or request.is_urlencoded):

@@ -4,8 +4,9 @@ from chalice import Blueprint
 
 from chalicelib.errors import InvalidInputError
 from chalicelib.handlers import paging
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
 from chalicelib.models.observation_templates import ObservationTemplate, TemplateChange, TemplateInput
 from chalicelib.models.validation import validate_telescope

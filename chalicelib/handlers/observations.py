@@ -3,8 +3,9 @@
 from chalice import Blueprint
 
 from chalicelib.handlers import paging
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
 from chalicelib.services import cancelling as service
 from chalicelib.storage import observations

@@ -7,8 +7,9 @@ from chalice import Blueprint
 from chalicelib.errors import InvalidInputError, MalformedBodyError
 from chalicelib.handlers.body import Form, parse_json_object
 from chalicelib.handlers.callers import throttle_key
-from chalicelib.handlers.http import READING, Request, Router
+from chalicelib.handlers.http import READING, Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.observing import ObserveInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import observing as service

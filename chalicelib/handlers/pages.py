@@ -20,9 +20,10 @@ from chalice import Blueprint
 
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, NotFoundError, SiderealError
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.renditions import PAGE_WAIT_S, to_archive
 from chalicelib.handlers.replies import Family, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.productions import Production
 from chalicelib.models.renditions import may_have_picture
 from chalicelib.services.renditions import find_archive

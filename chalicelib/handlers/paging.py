@@ -1,7 +1,7 @@
 """The parameters `limit` and `next` that every list takes, and `target` of those that belong to one."""
 
 from chalicelib.errors import InvalidInputError
-from chalicelib.handlers.http import Request
+from chalicelib.handlers.request import Request
 from chalicelib.models.fields import MAX_ID
 
 MAX_LIMIT = 500

@@ -2,8 +2,9 @@
 
 from chalice import Blueprint
 
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.processes import Process, ProcessInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.pipelines import registry

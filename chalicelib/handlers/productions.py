@@ -7,8 +7,9 @@ from chalice import Blueprint
 from chalicelib import clock
 from chalicelib.errors import ConflictError, NotFoundError
 from chalicelib.handlers.events import unwrap
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import ASIMOV, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.productions import Production, ProductionChange, ProductionInput
 from chalicelib.models.validation import validate_asimov
 from chalicelib.services import productions as service

@@ -6,8 +6,9 @@ from urllib.parse import quote
 from chalice import Blueprint
 
 from chalicelib.handlers import paging
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
 from chalicelib.services.photometry import photometry_table
 from chalicelib.storage import reduced_data, targets

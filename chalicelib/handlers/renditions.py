@@ -6,8 +6,9 @@ from http import HTTPStatus
 from chalice import Blueprint
 
 from chalicelib.errors import NotFoundError
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.data_products import segment_of
 from chalicelib.services import renditions
 from chalicelib.settings import get_settings

@@ -9,8 +9,9 @@ from chalice import Blueprint
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError
 from chalicelib.handlers import paging
-from chalicelib.handlers.http import Request, Router
+from chalicelib.handlers.http import Router
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from chalicelib.models.targets import Target, TargetChange, TargetInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import targets as service

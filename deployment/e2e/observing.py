@@ -12,6 +12,7 @@ from deployment.e2e.asking import Asker, E2EError, Reply
 from deployment.e2e.stack import Clock, Deployment
 from deployment.e2e.telescope import REQUIRED, page
 from local.client import Client
+from local.portal.example import example_fields
 from local.portal.stand_in import StandIn
 from local.schedule import make_event
 
@@ -27,15 +28,7 @@ LATE_QUIET_S = "3"
 URL = "/api/observe/"
 TEMPLATE = "e2e"
 WINDOW_DAYS = {"start": 0, "end": 7}
-FIELDS: dict[str, Any] = {
-    "proposal": "DEMO-2026-001",
-    "ipp_value": 1.05,
-    "instrument_type": "0M4-SCICAM-QHY600",
-    "max_airmass": 1.6,
-    "observation_mode": "NORMAL",
-    "rp_exposure_count": EXPOSURES,
-    "rp_exposure_time": 30,
-}
+FIELDS: dict[str, Any] = example_fields(EXPOSURES)
 
 
 def prepare(deployment: Deployment, portal: StandIn) -> dict[str, str]:
