@@ -8,8 +8,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from chalice import Blueprint
@@ -31,15 +30,25 @@ from chalicelib.observability import invocation, logger, metrics, note
 from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts
 
-if TYPE_CHECKING:
-    pass
-
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 READING = ("GET", "HEAD", "OPTIONS")
 LAST_RESORT = {"error": "Internal server error", "detail": "Internal server error"}
 
-
 View = Callable[[Request], Reply]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address with its views by method, the methods open to all, and the family of its replies."""
+
+    path: str
+    views: dict[str, View]
+    open_methods: Callable[[], tuple[str, ...]]
+    family: Family
+
+
+ROUTES: list[Route] = []
+"""All addresses of the blueprints that were imported."""
 
 
 class Router:
@@ -78,6 +87,7 @@ class Router:
                 _tell(answer.status_code, time.perf_counter() - started)
             return answer
 
+        ROUTES.append(Route(path, views, open_methods, self._family))
         handle.__name__ = re.sub(r"\W+", "_", path).strip("_") or "root"
         self._blueprint.route(path, methods=METHODS, content_types=[], cors=False)(handle)
 

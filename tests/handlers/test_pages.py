@@ -396,7 +396,7 @@ def test_a_cursor_of_another_list_is_refused_with_a_page(api: Api) -> None:
 
 
 def test_the_files_of_a_large_group_come_in_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chalicelib.handlers.pages.FILES", 2)
+    monkeypatch.setattr("chalicelib.handlers.pages.rendering.FILES", 2)
     target = api.target()
     group = api.post("/api/dataproductgroups/", {"name": "g"}).json["id"]
     for name in ("a.csv", "b.csv", "c.csv"):

@@ -1,0 +1,88 @@
+"""What each view takes and answers, told beside it: the description of the API is made from this, and from the routes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from chalicelib.handlers.replies import Reply
+
+View = TypeVar("View", bound=Callable[..., Reply])
+
+
+class Content(NamedTuple):
+    """A body that is no JSON: its media type, and what there is to know of it."""
+
+    media_type: str
+    description: str
+
+
+HTML = Content("text/html", "A page.")
+REDIRECT = Content("", "The address stands in `Location`.")
+EMPTY = Content("", "There is no body.")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the query or a header.
+
+    Parameters
+    ----------
+    name, description : str
+        As it is sent, and what it is for.
+    kind : type
+        What its text must be: ``int``, ``str``, an ``Annotated`` with limits, an enumeration.
+    is_required : bool
+        Whether it must be given.
+    place : str
+        ``query`` or ``header``.
+    """
+
+    name: str
+    description: str
+    kind: Any = str
+    is_required: bool = False
+    place: str = "query"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one view takes and answers.
+
+    Parameters
+    ----------
+    answers : mapping
+        Status of each good answer -> the type of its JSON body (a `TypedDict`, a list of them), or a `Content`.
+    takes : type, optional
+        The model of the JSON body that it takes.
+    refuses : tuple of int
+        Statuses of refusals, beyond those that follow from the method, the path and the parameters.
+    parameters : tuple of Parameter
+        What may be asked for in the query or a header.
+    more : mapping
+        Anything else of OpenAPI's operation object, such as further kinds of request bodies.
+    """
+
+    answers: Mapping[int, Any]
+    takes: type[BaseModel] | None = None
+    refuses: tuple[int, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def operation(
+    answers: Mapping[int, Any],
+    *,
+    takes: type[BaseModel] | None = None,
+    refuses: tuple[int, ...] = (),
+    parameters: tuple[Parameter, ...] = (),
+    **more: Any,
+) -> Callable[[View], View]:
+    """Tell what the decorated view takes and answers; see `Operation`. Its docstring says what it does."""
+
+    def tell(view: View) -> View:
+        view.__dict__["operation"] = Operation(answers, takes, refuses, parameters, more)
+        return view
+
+    return tell
