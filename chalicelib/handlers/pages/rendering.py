@@ -76,13 +76,15 @@ def render(request: Request, template: str, /, *, scripts: Sequence[str] = (), *
     template : str
         Name of a file in `chalicelib/pages/`.
     scripts : sequence of str
-        Names of the scripts in that folder that are part of the page, in order.
+        Names of the scripts in that folder that are part of the page, in order. With `api.js` first, the others can call
+        the API in the name of whoever has a key.
     values
         What the template shows; everything is escaped. With `shows_files`, the page may show pictures and films, whose
         addresses redirect to the bucket.
     """
     page = _environment().get_template(template)
-    body = page.render(prefix=request.stage_prefix, scripts=[_own(name) for name in scripts], **values)
+    values = {**values, "acts": "api.js" in scripts, "scripts": [_own(name) for name in scripts]}
+    body = page.render(prefix=request.stage_prefix, **values)
     files = " ".join(["'self'", *(artefacts.origins() if values.get("shows_files") else ())])
     policy = (
         "default-src 'none'",
