@@ -10,17 +10,23 @@ from chalicelib.errors import ConflictError, FieldError, InvalidInputError, NotF
 from chalicelib.handlers import paging
 from chalicelib.handlers.body import UploadedFile
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import EMPTY, REDIRECT, operation
 from chalicelib.handlers.replies import TELESCOPE, Reply, Upload
 from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
+from chalicelib.models.answers import Listing
 from chalicelib.models.data_products import (
     FITS_FILE,
     FITS_MAGIC_BYTES,
+    CreatedProduct,
     DataProduct,
     Group,
     GroupChange,
     GroupInput,
+    GroupSummary,
     PresignedInput,
+    PublicGroup,
+    PublicProduct,
     UploadInput,
     check_file_name,
     default_type,
@@ -37,6 +43,7 @@ blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
 
+@operation({200: Listing[PublicProduct]}, parameters=(paging.TARGET, paging.LIMIT, paging.NEXT))
 def list_products(request: Request) -> Reply:
     """List the data products of a target by id."""
     target_id = paging.target_of(request)
@@ -45,6 +52,7 @@ def list_products(request: Request) -> Reply:
     return page_of([product.public() for product in found], total, page, request)
 
 
+@operation({201: CreatedProduct}, takes=PresignedInput)
 def create_product(request: Request) -> Reply:
     """Upload a file (multipart), or ask for a presigned upload (JSON)."""
     if request.is_multipart:
@@ -63,6 +71,7 @@ def create_product(request: Request) -> Reply:
     return reserved(data_products.reserve(product, expires_at, lambda product: request.seal(reserved(product))))
 
 
+@operation({200: PublicProduct}, refuses=(400, 409))
 def complete_product(request: Request) -> Reply:
     """Say that a presigned upload has been done."""
     product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
@@ -84,11 +93,13 @@ def complete_product(request: Request) -> Reply:
     return Reply(product.public())
 
 
+@operation({200: PublicProduct})
 def get_product(request: Request) -> Reply:
     """Show a data product."""
     return Reply(data_products.get(request.id("product_id")).public())
 
 
+@operation({204: EMPTY}, refuses=(503,))
 def delete_product(request: Request) -> Reply:
     """Delete a data product with its file, or give up an upload that is not complete."""
     product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
@@ -98,18 +109,21 @@ def delete_product(request: Request) -> Reply:
     return Reply(None, 204)
 
 
+@operation({302: REDIRECT})
 def download(request: Request) -> Reply:
     """Send the caller to the file itself, by a link that lasts for minutes."""
     key, name = data_products.find_by_address(request.params["folder"], request.params["file_name"])
     return Reply(None, 302, {"Location": artefacts.download_link(key, name), "Cache-Control": "no-store"})
 
 
+@operation({200: Listing[GroupSummary]}, parameters=(paging.LIMIT, paging.NEXT))
 def list_groups(request: Request) -> Reply:
     """List groups by id."""
     found, total, page = groups.read_page(paging.limit_of(request, 100), request.query.get("next"))
-    return page_of([group.public() for group in found], total, page, request)
+    return page_of([group.summary() for group in found], total, page, request)
 
 
+@operation({201: PublicGroup}, takes=GroupInput)
 def create_group(request: Request) -> Reply:
     """Create a data product group."""
     given = validate_telescope(GroupInput, request.json_object())
@@ -120,12 +134,14 @@ def create_group(request: Request) -> Reply:
     return reply
 
 
+@operation({200: PublicGroup})
 def get_group(request: Request) -> Reply:
     """Show a group with the ids of its products."""
     group, members = groups.get(request.id("group_id"))
     return Reply(group.public(members))
 
 
+@operation({200: PublicGroup}, takes=GroupChange)
 def change_group(request: Request) -> Reply:
     """Rename a group, let products join and leave it."""
     change = validate_telescope(GroupChange, request.json_object())
@@ -148,6 +164,7 @@ def change_group(request: Request) -> Reply:
     return Reply(group.public(members))
 
 
+@operation({204: EMPTY}, refuses=(503,))
 def delete_group(request: Request) -> Reply:
     """Delete a group; its products stay."""
     delete_with_archives(request.id("group_id"))

@@ -4,9 +4,12 @@ from chalice import Blueprint
 
 from chalicelib.handlers import paging
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
+from chalicelib.models.answers import Listing
+from chalicelib.models.observations import PublicObservation
 from chalicelib.services import cancelling as service
 from chalicelib.storage import observations
 
@@ -14,6 +17,7 @@ blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
 
+@operation({200: Listing[PublicObservation]}, parameters=(paging.TARGET, paging.LIMIT, paging.NEXT))
 def list_observations(request: Request) -> Reply:
     """List the observations of a target, newest first."""
     target_id = paging.target_of(request)
@@ -21,11 +25,13 @@ def list_observations(request: Request) -> Reply:
     return page_of([observation.public() for observation in found], total, page, request)
 
 
+@operation({200: PublicObservation})
 def get_observation(request: Request) -> Reply:
     """Show an observation."""
     return Reply(observations.get(request.id("observation_pk")).public())
 
 
+@operation({200: PublicObservation}, refuses=(409, 502, 503))
 def cancel_observation(request: Request) -> Reply:
     """Cancel an observation at its facility."""
     return Reply(service.cancel_observation(request.id("observation_pk")).public())

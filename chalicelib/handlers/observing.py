@@ -8,9 +8,10 @@ from chalicelib.errors import InvalidInputError, MalformedBodyError
 from chalicelib.handlers.body import Form, parse_json_object
 from chalicelib.handlers.callers import throttle_key
 from chalicelib.handlers.http import READING, Router
+from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
-from chalicelib.models.observing import ObserveInput
+from chalicelib.models.observing import ObserveEcho, ObserveInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import observing as service
 from chalicelib.settings import get_settings
@@ -22,6 +23,7 @@ router = Router(blueprint, TELESCOPE)
 SCOPE = "observe"
 
 
+@operation({201: ObserveEcho}, takes=ObserveInput, refuses=(404, 429, 502, 503))
 def observe(request: Request) -> Reply:
     """Ask for an observation, of which the sender will hear by e-mail."""
     throttle.take(SCOPE, throttle_key(request), get_settings().throttle_observe)

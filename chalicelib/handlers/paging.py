@@ -1,11 +1,23 @@
 """The parameters `limit` and `next` that every list takes, and `target` of those that belong to one."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from chalicelib.errors import InvalidInputError
+from chalicelib.handlers.operations import Parameter
 from chalicelib.handlers.request import Request
-from chalicelib.models.fields import MAX_ID
+from chalicelib.models.fields import MAX_ID, RecordId
 
 MAX_LIMIT = 500
 """Members of a list answered at once; a list asked for without `limit` ends here, too, and says `next`."""
+
+LIMIT = Parameter("limit", "Members of one page.", Annotated[int, Field(ge=1, le=MAX_LIMIT)])
+NEXT = Parameter("next", "Where to go on: from the `next` or `previous` of an earlier page.")
+TARGET = Parameter("target", "Id of the target whose members are listed.", RecordId, is_required=True)
+
+LIMIT = Parameter("limit", "Members of the list in one answer, at most.", Annotated[int, Field(ge=1, le=MAX_LIMIT)])
+NEXT = Parameter("next", "Cursor from the answer before, which the list goes on from.")
 
 
 def limit_of(request: Request, default: int = MAX_LIMIT) -> int:
@@ -49,6 +61,6 @@ def id_of(request: Request, parameter: str) -> int | None:
     text = request.query.get(parameter, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)) and int(text) > 0):
         raise InvalidInputError.of(parameter, "A valid integer is required.")
     return int(text)

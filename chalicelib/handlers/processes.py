@@ -3,9 +3,11 @@
 from chalice import Blueprint
 
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
-from chalicelib.models.processes import Process, ProcessInput
+from chalicelib.models.pipelines import PublicPipeline
+from chalicelib.models.processes import Process, ProcessDetail, ProcessInput, ProcessLog
 from chalicelib.models.validation import validate_telescope
 from chalicelib.pipelines import registry
 from chalicelib.services import processes as service
@@ -15,11 +17,13 @@ blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
 
+@operation({200: list[PublicPipeline]})
 def list_pipelines(_request: Request) -> Reply:
     """List the pipelines with their flags and suffixes."""
     return Reply([registry.describe(name, pipeline) for name, pipeline in registry.all_pipelines().items()])
 
 
+@operation({202: ProcessDetail}, takes=ProcessInput, refuses=(503,))
 def start_process(request: Request) -> Reply:
     """Start a pipeline; the answer comes before its run."""
     given = validate_telescope(ProcessInput, request.json_object())
@@ -29,22 +33,27 @@ def start_process(request: Request) -> Reply:
     return _accepted(process, request)
 
 
+@operation({200: ProcessDetail})
 def get_process(request: Request) -> Reply:
     """Show a process with its progress."""
     return Reply(processes.get(request.id("process_id")).detail())
 
 
+@operation({200: ProcessLog})
 def get_process_log(request: Request) -> Reply:
     """Pipeline process API."""
     process, log = processes.get_with_log(request.id("process_id"))
-    return Reply({**process.public(), "logs": log, **process.group()})
+    answer: ProcessLog = {**process.public(), "logs": log, **process.group()}
+    return Reply(answer)
 
 
+@operation({200: ProcessDetail}, refuses=(409,))
 def cancel_process(request: Request) -> Reply:
     """Stop a process for good."""
     return Reply(service.cancel_process(request.id("process_id"), request.user).detail())
 
 
+@operation({202: ProcessDetail}, refuses=(409, 503))
 def retry_process(request: Request) -> Reply:
     """Start a failed process again."""
     return _accepted(service.retry_process(request.id("process_id"), request.user), request)

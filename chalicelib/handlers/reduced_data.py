@@ -7,16 +7,26 @@ from chalice import Blueprint
 
 from chalicelib.handlers import paging
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import Content, Parameter, operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
+from chalicelib.models.answers import Listing
+from chalicelib.models.fields import RecordId
+from chalicelib.models.reduced_data import PhotometryAddresses, PublicDatum
 from chalicelib.services.photometry import photometry_table
 from chalicelib.storage import reduced_data, targets
 
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
+PROCESS = Parameter("process", "Only points that the process with this id has measured.", RecordId)
+TABLE = Content(
+    "text/csv", "Time (ISO 8601, UTC), magnitude and error of each point, in the order of time, without a header."
+)
 
+
+@operation({200: Listing[PublicDatum]}, parameters=(paging.TARGET, paging.LIMIT, paging.NEXT))
 def list_reduced_data(request: Request) -> Reply:
     """List the reduced data of a target: run after run, each in the order of time."""
     target_id = paging.target_of(request)
@@ -25,19 +35,20 @@ def list_reduced_data(request: Request) -> Reply:
     return page_of(shown, total, page, request)
 
 
+@operation({200: PhotometryAddresses})
 def get_photometry(request: Request) -> Reply:
     """Say where the table of a target's points and its newest plot are; null until there is one."""
     target_id = request.id("target_id")
     summary = reduced_data.summarise(target_id)
     table = f"{request.base_url}/targets/{target_id}/data/download/"
-    return Reply(
-        {
-            "csv": table if summary.point_count > 0 else None,
-            "plot": summary.plot_url and f"{request.base_url}{summary.plot_url}",
-        }
-    )
+    addresses: PhotometryAddresses = {
+        "csv": table if summary.point_count > 0 else None,
+        "plot": summary.plot_url and f"{request.base_url}{summary.plot_url}",
+    }
+    return Reply(addresses)
 
 
+@operation({200: TABLE}, parameters=(PROCESS,))
 def download_photometry(request: Request) -> Reply:
     """Return the points of a target, or of the one process that the parameter `process` names, as comma-separated text."""
     process_id = paging.id_of(request, "process")

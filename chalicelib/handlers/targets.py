@@ -1,7 +1,7 @@
 """Targets, and tom_education's target detail and async process APIs."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from chalice import Blueprint
@@ -10,9 +10,12 @@ from chalicelib import clock
 from chalicelib.errors import InvalidInputError
 from chalicelib.handlers import paging
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import EMPTY, Parameter, operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
-from chalicelib.models.targets import Target, TargetChange, TargetInput
+from chalicelib.models.answers import Listing
+from chalicelib.models.processes import ProcessesOfTarget
+from chalicelib.models.targets import PublicTarget, Target, TargetChange, TargetDetail, TargetInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import targets as service
 from chalicelib.storage import processes, targets
@@ -23,7 +26,15 @@ router = Router(blueprint, TELESCOPE)
 
 MAX_CONE_RADIUS_DEG = 10.0
 
+NAME = Parameter("name", "Only the target of this name.")
+CONE_SEARCH = Parameter(
+    "cone_search",
+    f"Only targets within a cone, nearest first: `ra,dec,radius` in degrees, the radius at most {MAX_CONE_RADIUS_DEG:g}.",
+)
+Member = TypeVar("Member")
 
+
+@operation({200: Listing[PublicTarget]}, parameters=(paging.LIMIT, paging.NEXT, NAME, CONE_SEARCH))
 def list_targets(request: Request) -> Reply:
     """List targets by id, or those of a name, or those within a cone, nearest first."""
     name, cone = request.query.get("name"), request.query.get("cone_search")
@@ -39,10 +50,10 @@ def list_targets(request: Request) -> Reply:
         target = targets.find_by_name(name or "")
         found = [target] if target else []
         total = len(found)
-    answer = [each.public() for each in found]
-    return Reply({"count": total, "next": None, "previous": None, "results": answer})
+    return page_of([each.public() for each in found], total, Page([], None, None), request)
 
 
+@operation({201: PublicTarget}, takes=TargetInput)
 def create_target(request: Request) -> Reply:
     """Create a target."""
     given = validate_telescope(TargetInput, request.json_object())
@@ -55,42 +66,47 @@ def create_target(request: Request) -> Reply:
     return reply
 
 
+@operation({200: PublicTarget})
 def get_target(request: Request) -> Reply:
     """Show a target."""
     return Reply(targets.get(request.id("target_id")).public())
 
 
+@operation({200: PublicTarget}, takes=TargetChange, refuses=(503,))
 def change_target(request: Request) -> Reply:
     """Change what is given of a target."""
     change = validate_telescope(TargetChange, request.json_object())
     return Reply(service.change_target(request.id("target_id"), change).public())
 
 
+@operation({204: EMPTY}, refuses=(503,))
 def delete_target(request: Request) -> Reply:
     """Delete a target with all that belongs to it."""
     service.delete_target(request.id("target_id"))
     return Reply(None, 204)
 
 
+@operation({200: TargetDetail})
 def get_target_detail(request: Request) -> Reply:
     """Target detail and timelapses API."""
     target, timelapses = targets.get_with_timelapses(request.id("target_id"))
-    return Reply(
-        {
-            "target": {"name": target.name, "extra_fields": target.extra_fields},
-            "timelapses": [timelapse.public() for timelapse in timelapses],
-        }
-    )
+    detail: TargetDetail = {
+        "target": {"name": target.name, "extra_fields": target.extra_fields},
+        "timelapses": [timelapse.public() for timelapse in timelapses],
+    }
+    return Reply(detail)
 
 
+@operation({200: ProcessesOfTarget}, parameters=(paging.LIMIT,))
 def get_process_status(request: Request) -> Reply:
     """Async process API: the processes of a target, newest first."""
     limit = paging.limit_of(request)
     listed = processes.list_of_target(request.id("target_id"), limit)
-    return Reply({"timestamp": clock.now().timestamp(), "processes": listed})
+    status: ProcessesOfTarget = {"timestamp": clock.now().timestamp(), "processes": listed}
+    return Reply(status)
 
 
-def page_of(results: list[dict[str, Any]], total: int, page: Page, request: Request) -> Reply:
+def page_of(results: list[Member], total: int, page: Page, request: Request) -> Reply:
     """Return one page in the form of Django REST framework's lists; `next` and `previous` are addresses."""
 
     def address(cursor: str | None) -> str | None:
@@ -100,7 +116,13 @@ def page_of(results: list[dict[str, Any]], total: int, page: Page, request: Requ
         path = str(request.raw.context.get("resourcePath", ""))
         return f"{request.base_url}{path}/?{urlencode(query)}"
 
-    return Reply({"count": total, "next": address(page.next), "previous": address(page.previous), "results": results})
+    listing: Listing[Member] = {
+        "count": total,
+        "next": address(page.next),
+        "previous": address(page.previous),
+        "results": results,
+    }
+    return Reply(listing)
 
 
 def _cone(text: str) -> tuple[float, float, float]:

@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, NotRequired
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from chalicelib import clock
+from chalicelib.models.answers import Address, UnixTime
 from chalicelib.models.fields import RecordId, refuse_boolean
 from chalicelib.models.names import Title
 
@@ -108,6 +110,46 @@ class GroupChange(BaseModel):
     remove: list[RecordId] = Field(default=[], max_length=500)
 
 
+class PublicProduct(TypedDict):
+    """A data product as the API shows it; `size` in bytes."""
+
+    id: int
+    target: int
+    name: str
+    data_product_type: str
+    size: int
+    url: Address
+    groups: list[int]
+    created: UnixTime
+
+
+class UploadForm(TypedDict):
+    """A form that is sent to the bucket as multipart/form-data: the fields, and the `file` as the last of them."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class CreatedProduct(PublicProduct):
+    """A data product that was created; with `upload`, its file is still to be sent."""
+
+    upload: NotRequired[UploadForm]
+
+
+class GroupSummary(TypedDict):
+    """A data product group as lists show it."""
+
+    id: int
+    name: str
+    created: UnixTime
+
+
+class PublicGroup(GroupSummary):
+    """A data product group with the ids of its products."""
+
+    products: list[int]
+
+
 @dataclass(frozen=True)
 class DataProduct:
     """One data product as it is kept; `size` in bytes, `key` in the bucket, `folder` in its address."""
@@ -140,7 +182,7 @@ class DataProduct:
         """The sort key of a plot's entry in the partition of its target, which finds the newest one; None for others."""
         return f"{PLOT_CARDS}{self.created}#{self.id:015d}" if self.data_product_type == PLOT else None
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicProduct:
         """Return the form in which the API shows it."""
         return {
             "id": self.id,
@@ -162,7 +204,10 @@ class Group:
     name: str
     created: str
 
-    def public(self, products: list[int] | None = None) -> dict[str, Any]:
-        """Return the form in which the API shows it, with its products where they are given."""
-        answer = {"id": self.id, "name": self.name, "created": clock.to_unix(self.created)}
-        return answer if products is None else {**answer, "products": products}
+    def summary(self) -> GroupSummary:
+        """Return the form in which lists show it."""
+        return {"id": self.id, "name": self.name, "created": clock.to_unix(self.created)}
+
+    def public(self, products: list[int]) -> PublicGroup:
+        """Return the form in which the API shows it, with its products."""
+        return {**self.summary(), "products": products}

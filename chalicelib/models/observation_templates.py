@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
+from typing_extensions import TypedDict
 
 from chalicelib import clock
+from chalicelib.models.answers import UnixTime
 from chalicelib.models.fields import RecordId
 from chalicelib.models.names import Title
 
@@ -47,6 +49,18 @@ class TemplateChange(BaseModel):
     modified: Any = None
 
 
+class PublicTemplate(TypedDict):
+    """An observation template as the API shows it."""
+
+    id: int
+    name: str
+    target: int
+    facility: str
+    fields: dict[str, Any]
+    created: UnixTime
+    modified: UnixTime
+
+
 @dataclass(frozen=True)
 class ObservationTemplate:
     """One observation template as it is kept."""
@@ -59,7 +73,7 @@ class ObservationTemplate:
     created: str
     modified: str
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicTemplate:
         """Return the form in which the API shows it."""
         return {
             "id": self.id,

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from chalicelib import clock
+from chalicelib.models.answers import UnixTime
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,21 @@ class ObservationState:
     status: str
     scheduled_start: datetime | None = None
     scheduled_end: datetime | None = None
+
+
+class PublicObservation(TypedDict):
+    """An observation as the API shows it."""
+
+    id: int
+    target: int
+    facility: str
+    observation_id: Annotated[str, Field(description="What the facility calls it.")]
+    status: Annotated[str, Field(description="The facility's word, empty until the first look.")]
+    parameters: dict[str, Any]
+    created: UnixTime
+    modified: UnixTime
+    scheduled_start: UnixTime | None
+    scheduled_end: UnixTime | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,7 @@ class Observation:
     scheduled_end: str | None = None
     user: str = ""
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicObservation:
         """Return the form in which the API shows it."""
         return {
             "id": self.id,

@@ -4,9 +4,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from chalicelib.models.fields import RecordId
 from chalicelib.models.names import Title
@@ -45,6 +46,16 @@ def _check_email(address: str) -> str:
     return address
 
 
+class ObserveEcho(TypedDict):
+    """What was asked for, as it was understood; `overrides` only where they were given."""
+
+    target: int
+    template_name: str
+    facility: str
+    overrides: NotRequired[dict[str, Any]]
+    email: str
+
+
 class ObserveInput(BaseModel):
     """Body that asks for an observation; keys beside these are dropped, as the published API does."""
 
@@ -56,9 +67,18 @@ class ObserveInput(BaseModel):
     overrides: Annotated[dict[str, Any], AfterValidator(_check_overrides)] = {}
     email: Annotated[str, AfterValidator(_check_email)]
 
-    def echo(self) -> dict[str, Any]:
+    def echo(self) -> ObserveEcho:
         """Return the validated input as the API answers it; `overrides` only where they were given."""
-        return self.model_dump(exclude_unset=True)
+        echo: ObserveEcho = {
+            "target": self.target,
+            "template_name": self.template_name,
+            "facility": self.facility,
+            "overrides": self.overrides,
+            "email": self.email,
+        }
+        if "overrides" not in self.model_fields_set:
+            del echo["overrides"]
+        return echo
 
     def name(self, default: str) -> Any:
         """Return the name that the overrides give; null or blank is none, as in every other field of a form."""

@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from typing_extensions import TypedDict
 
 from chalicelib import clock
+from chalicelib.models.answers import Address, UnixTime
 from chalicelib.models.fields import RecordId
 from chalicelib.states import ProcessStatus, is_terminal
 
@@ -25,6 +27,58 @@ class ProcessInput(BaseModel):
     group: RecordId | None = None
     flags: dict[Annotated[str, Field(max_length=100)], StrictBool] = Field(default={}, max_length=100)
     options: dict[str, Any] = {}
+
+
+class PublicProcess(TypedDict):
+    """The published fields of a process."""
+
+    identifier: str
+    created: UnixTime
+    status: Annotated[str, Field(description="`pending`, `created`, `failed`, or what a running pipeline says.")]
+    terminal_timestamp: UnixTime | None
+    failure_message: str | None
+    view_url: Address
+    process_type: str
+
+
+class OutputGroup(TypedDict):
+    """The data product group with the outputs of a process, null until it exists."""
+
+    group_name: str | None
+    group_url: Address | None
+
+
+class ProcessLog(PublicProcess, OutputGroup):
+    """The answer of the pipeline process API."""
+
+    logs: str
+
+
+class ProcessesOfTarget(TypedDict):
+    """The answer of the async process API: the newest process first."""
+
+    timestamp: Annotated[float, Field(description="The server's time: UNIX time in seconds.")]
+    processes: list[PublicProcess]
+
+
+class Progress(TypedDict):
+    """How far a process has come, in the steps of its pipeline; `total` is 0 until that is known."""
+
+    done: int
+    total: int
+
+
+class ProcessDetail(PublicProcess, OutputGroup):
+    """A process with what it was started with, and its progress."""
+
+    id: int
+    target: int
+    pipeline: str
+    flags: dict[str, bool]
+    options: dict[str, Any]
+    progress: Progress
+    status_url: Address
+    logs_url: Address
 
 
 @dataclass(frozen=True)
@@ -82,11 +136,11 @@ class Process:
         """Whether it has succeeded or failed."""
         return is_terminal(self.status)
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicProcess:
         """Return the published fields of a process."""
         return summary(vars(self))
 
-    def detail(self) -> dict[str, Any]:
+    def detail(self) -> ProcessDetail:
         """Return the published fields and those of this project's own address of one process."""
         return {
             "id": self.id,
@@ -101,13 +155,13 @@ class Process:
             **self.group(),
         }
 
-    def group(self) -> dict[str, Any]:
+    def group(self) -> OutputGroup:
         """Return name and address of the output group, null until it exists."""
         url = f"/dataproducts/data/group/{self.group_id}/" if self.group_id else None
         return {"group_name": self.group_name, "group_url": url}
 
 
-def summary(record: dict[str, Any]) -> dict[str, Any]:
+def summary(record: dict[str, Any]) -> PublicProcess:
     """Return the published fields of a process from its record, or from its card in the target's partition."""
     ended = record.get("terminal_timestamp")
     return {

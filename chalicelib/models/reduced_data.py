@@ -3,13 +3,40 @@
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from chalicelib import clock
+from chalicelib.models.answers import UnixTime
 
 PHOTOMETRY = "photometry"
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _DAY_US = 86_400_000_000
+
+
+class PublicDatum(TypedDict):
+    """A reduced datum as the API shows it."""
+
+    id: int
+    target: int
+    data_type: str
+    source_name: str
+    timestamp: UnixTime
+    value: Annotated[
+        dict[str, Any] | str,
+        Field(description="Of photometry `magnitude`, `error`, and what else was measured; else text."),
+    ]
+    data_product: int | None
+    process: int
+
+
+class PhotometryAddresses(TypedDict):
+    """Where the table of a target's points and its newest plot are: absolute addresses, null until there is one."""
+
+    csv: str | None
+    plot: str | None
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,7 @@ class ReducedRun:
         """How many members it has."""
         return self.point_count + self.text_count
 
-    def public(self, number: int, datum: Point | Text) -> dict[str, Any]:
+    def public(self, number: int, datum: Point | Text) -> PublicDatum:
         """Return the form in which the API shows one member."""
         if isinstance(datum, Text):
             name, data_type, timestamp, value = (
@@ -95,7 +122,7 @@ class ReducedRun:
 
     def _public(
         self, number: int, data_type: str, name: str, timestamp: float, value: Any, product_id: int | None
-    ) -> dict[str, Any]:
+    ) -> PublicDatum:
         return {
             "id": self.first_id + number,
             "target": self.target_id,

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from chalicelib import clock
 from chalicelib.errors import FieldError, InvalidInputError
+from chalicelib.models.answers import Address, UnixTime
 from chalicelib.models.fields import Declination, RightAscension
 from chalicelib.models.names import Title
 
@@ -40,6 +42,19 @@ class TargetChange(BaseModel):
     modified: Any = None
 
 
+class PublicTarget(TypedDict):
+    """A target as the API shows it; `ra` and `dec` in degrees, null for one that moves."""
+
+    id: int
+    name: str
+    type: TargetType
+    ra: float | None
+    dec: float | None
+    extra_fields: dict[str, Any]
+    created: UnixTime
+    modified: UnixTime
+
+
 @dataclass(frozen=True)
 class Target:
     """One target as it is kept; `ra` and `dec` in degrees."""
@@ -48,7 +63,7 @@ class Target:
     name: str
     created: str
     modified: str
-    type: str = "SIDEREAL"
+    type: TargetType = "SIDEREAL"
     ra: float | None = None
     dec: float | None = None
     extra_fields: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +80,7 @@ class Target:
         if self.type == "SIDEREAL" and missing:
             raise InvalidInputError([FieldError((axis,), "This field is required.") for axis in missing])
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicTarget:
         """Return the form in which the API shows it."""
         return {
             "id": self.id,
@@ -79,6 +94,30 @@ class Target:
         }
 
 
+class PublicTimelapse(TypedDict):
+    """A timelapse as the target detail API shows it."""
+
+    name: str
+    format: str
+    url: Address
+    created: UnixTime
+    frames: int
+
+
+class TargetSummary(TypedDict):
+    """What the target detail API shows of the target itself."""
+
+    name: str
+    extra_fields: dict[str, Any]
+
+
+class TargetDetail(TypedDict):
+    """The answer of the target detail API; the newest timelapse first."""
+
+    target: TargetSummary
+    timelapses: list[PublicTimelapse]
+
+
 @dataclass(frozen=True)
 class Timelapse:
     """What the target detail API shows of one timelapse."""
@@ -89,7 +128,7 @@ class Timelapse:
     created: str
     frames: int
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicTimelapse:
         """Return the published form."""
         return {
             "name": self.name,

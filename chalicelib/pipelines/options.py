@@ -14,11 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
+from chalicelib.models.pipelines import Limit, OptionType, PublicOption
 from chalicelib.pipelines.base import AsyncError, PipelineOptions, PipelineProcess
 from chalicelib.settings import Settings, get_settings
 
 # JSON schema's name of a limit -> the one that the API shows
-_LIMITS = {
+_LIMITS: dict[str, Limit] = {
     "minimum": "minimum",
     "maximum": "maximum",
     "exclusiveMinimum": "exclusive_minimum",
@@ -111,12 +112,12 @@ def options_of_run(name: str, pipeline: type[PipelineProcess], given: Mapping[st
         raise AsyncError(f"Invalid {option} {text}") from None
 
 
-def describe_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, dict[str, Any]]:
+def describe_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, PublicOption]:
     """Return what the API shows of the options of a pipeline: type, limits, and the default in this deployment."""
     deployed = deployed_options(name, pipeline)
     properties = _properties(pipeline.options_model)
     defaults = pipeline.options_model()
-    shown = {}
+    shown: dict[str, PublicOption] = {}
     for option, field in pipeline.options_model.model_fields.items():
         if option not in properties:
             continue  # its author hides it from the schema
@@ -130,15 +131,19 @@ def describe_options(name: str, pipeline: type[PipelineProcess]) -> dict[str, di
 
 
 @cache
-def _properties(model: type[PipelineOptions]) -> dict[str, dict[str, Any]]:
+def _properties(model: type[PipelineOptions]) -> dict[str, OptionType]:
     """Return type and limits of each option."""
     schema = model.model_json_schema(by_alias=False)
-    found = {}
+    found: dict[str, OptionType] = {}
     for option, whole in schema.get("properties", {}).items():
         part = _resolved(whole, schema)
-        limits = {shown: part[limit] for limit, shown in _LIMITS.items() if limit in part}
-        choices = {"choices": [part["const"]]} if "const" in part else {}
-        found[option] = {"type": _type(part), **limits, **choices}
+        kind: OptionType = {"type": _type(part)}
+        for limit, shown in _LIMITS.items():
+            if limit in part:
+                kind[shown] = part[limit]
+        if "const" in part:
+            kind["choices"] = [part["const"]]
+        found[option] = kind
     return found
 
 

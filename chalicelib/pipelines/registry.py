@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 from chalicelib.errors import NotFoundError
+from chalicelib.models.pipelines import PublicFlag, PublicPipeline
 from chalicelib.observability import logger
 from chalicelib.pipelines.base import PipelineProcess
 from chalicelib.pipelines.checks import MAX_NAME_LENGTH, faults_of
@@ -144,9 +144,9 @@ def _require_description(name: str, pipeline: type[PipelineProcess]) -> None:
         raise RefusedPipelineError(text) from error
 
 
-def describe(name: str, pipeline: type[PipelineProcess]) -> dict[str, Any]:
+def describe(name: str, pipeline: type[PipelineProcess]) -> PublicPipeline:
     """Return what the API shows of a pipeline."""
-    flags = {
+    flags: dict[str, PublicFlag] = {
         flag: {"default": bool(options.get("default", False)), "long_name": options.get("long_name", flag)}
         for flag, options in (pipeline.flags or {}).items()
     }

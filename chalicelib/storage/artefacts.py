@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from chalicelib.errors import UnavailableError
+from chalicelib.models.data_products import UploadForm
 from chalicelib.observability import logger
 from chalicelib.settings import get_settings
 from chalicelib.storage.clients import s3
@@ -164,7 +165,7 @@ def download_link(key: str, name: str) -> str:
     return s3().generate_presigned_url("get_object", Params=parameters, ExpiresIn=get_settings().link_lifetime_s)
 
 
-def upload_form(key: str, byte_count: int, lifetime_s: int) -> dict[str, Any]:
+def upload_form(key: str, byte_count: int, lifetime_s: int) -> UploadForm:
     """Return `{url, fields}` of a presigned POST that takes a file of exactly `byte_count` bytes for so long. No request."""
     form = s3().generate_presigned_post(
         get_settings().bucket,

@@ -15,7 +15,7 @@ from typing import Any
 from chalicelib.errors import ClaimLostError, NotFoundError
 from chalicelib.models.data_products import PLOT_CARDS
 from chalicelib.models.processes import Process
-from chalicelib.models.reduced_data import Point, ReducedRun, Text
+from chalicelib.models.reduced_data import Point, PublicDatum, ReducedRun, Text
 from chalicelib.settings import get_settings
 from chalicelib.storage import counters, lists, requests, targets
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
@@ -170,7 +170,7 @@ class _Span:
         ]
 
 
-def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], int, lists.Page]:
+def read_page(target_id: int, limit: int, cursor: str | None) -> tuple[list[PublicDatum], int, lists.Page]:
     """Return reduced data of a target as the API shows them, how many there are, and the page with its cursors.
 
     Runs come in the order of their ends, the points of each in the order of time, then its texts. One Query for the cards
