@@ -18,6 +18,7 @@ from chalicelib.handlers import (
     productions,
     reduced_data,
     renditions,
+    streams,
     targets,
 )
 from chalicelib.pipelines.registry import all_pipelines
@@ -38,6 +39,7 @@ for module in (
     observation_templates,
     observing,
     observations,
+    streams,
     pages,
     jobs,
 ):

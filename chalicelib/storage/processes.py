@@ -5,7 +5,8 @@ What a process goes through stands in `process_moves`.
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from chalicelib.errors import (
     InvalidInputError,
@@ -25,6 +26,8 @@ MAX_PROCESSES_SHOWN = 500
 _LOGS_TOGETHER = 10
 """A transaction may touch 4 MB, and an item of a log may have 360 KB."""
 
+_INDEX_DIGITS = 8
+
 MAX_LOG_BYTES = 2_000_000
 """Of a longer log (many attempts) only the end is answered: a Lambda function answers at most 6 MB."""
 
@@ -37,6 +40,33 @@ def key(process_id: int) -> Key:
 def card_key(target_id: int, process_id: int) -> Key:
     """Return the key of what the target's partition holds of a process."""
     return {"pk": f"TARGET#{target_id}", "sk": f"PROCESS#{process_id:015d}"}
+
+
+class LogPlace(NamedTuple):
+    """How far a log is known: the latest attempt, the last item of its own lines (-1: none), the process's last note."""
+
+    attempt: int = 0
+    index: int = -1
+    note: int = -1
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """An item of a log: lines of a run, which have an index within their attempt, or a note."""
+
+    attempt: int
+    index: int | None
+    note: int | None
+    text: str
+
+    def behind(self, place: LogPlace) -> LogPlace:
+        """Return how far a log is known that was known up to a place, and with this entry, the next one."""
+        index = place.index if place.attempt == self.attempt else -1
+        return LogPlace(
+            self.attempt,
+            index if self.index is None else self.index,
+            place.note if self.note is None else self.note,
+        )
 
 
 class ProcessExistsError(Exception):
@@ -129,21 +159,49 @@ def get_with_log(process_id: int) -> tuple[Process, str]:
     NotFoundError
         If there is none of this id.
     """
+    process, entries = read_log(process_id)
+    return process, "".join(entry.text for entry in entries)
+
+
+def read_log(process_id: int, after: LogPlace | None = None) -> tuple[Process, list[LogEntry]]:
+    """Return a process and the entries of its log that came after a place. One Query of its partition per MB.
+
+    Whatever had been written when the process was as it is returned is among the entries, or before the place; and so is
+    whatever had been written before one of them.
+
+    Parameters
+    ----------
+    after : LogPlace, optional
+        Up to where the log is known. From its beginning without one; of a log above `MAX_LOG_BYTES` only the end then.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none of this id.
+    """
     process: Process | None = None
-    lines: list[str] = []
+    found: list[LogEntry] = []
     size = 0
-    # LOG#... sorts before PROCESS: read backwards, the process comes first, then the newest lines.
-    for item in requests.query(_table(), f"PROCESS#{process_id}", between=("LOG#", "PROCESS"), is_forward=False):
+    low = "LOG#" if after is None else log_key(process_id, after.attempt, after.index + 1)["sk"]
+    # LOG#... sorts before PROCESS: read backwards, the process comes first, then the newest lines. A Query is no snapshot:
+    # forwards it might pass where a line is about to be written, and then see the next one, or the end.
+    for item in requests.query(_table(), f"PROCESS#{process_id}", between=(low, "PROCESS"), is_forward=False):
         if item["sk"] == "PROCESS":
             process = from_record(item)
             continue
-        lines.append(item["text"])
+        attempt, index, note = _place_of(item["sk"])
+        if after is not None and note is not None and note <= after.note:
+            continue
+        found.append(LogEntry(attempt, index, note, item["text"]))
         size += len(item["text"].encode())
-        if size > MAX_LOG_BYTES:
+        if after is None and size > MAX_LOG_BYTES:
             break
     if process is None:
         raise NotFoundError("Not found.")
-    return process, _end_of(lines[::-1])
+    found.reverse()
+    if after is None and size > MAX_LOG_BYTES:
+        found[0] = replace(found[0], text=_end_of(found[0].text, len(found[0].text.encode()) - size + MAX_LOG_BYTES))
+    return process, found
 
 
 def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[dict[str, Any]]:
@@ -251,15 +309,19 @@ def open_place(process_id: int, created: str) -> dict[str, str]:
 
 def log_key(process_id: int, attempt: int, index: int) -> Key:
     """Return the key of an item of the log: lines of one attempt, in order."""
-    return {"pk": f"PROCESS#{process_id}", "sk": f"LOG#{attempt:06d}#{index:08d}"}
+    return {"pk": f"PROCESS#{process_id}", "sk": f"LOG#{attempt:06d}#{index:0{_INDEX_DIGITS}d}"}
 
 
-def _end_of(lines: list[str]) -> str:
-    log = "".join(lines)
-    size = len(log.encode())
-    if size <= MAX_LOG_BYTES:
-        return log
-    end = log.encode()[-MAX_LOG_BYTES:].decode("utf-8", "ignore")
+def _place_of(sort_key: str) -> tuple[int, int | None, int | None]:
+    """Return the attempt of an item of a log, and its number: among the run's own, or among the notes."""
+    _, attempt, number = sort_key.split("#")
+    is_note = len(number) > _INDEX_DIGITS
+    return int(attempt), None if is_note else int(number), int(number[1:]) if is_note else None
+
+
+def _end_of(text: str, size: int) -> str:
+    """Return the whole lines among the last `size` bytes of a text, and say that the others are left out."""
+    end = text.encode()[-size:].decode("utf-8", "ignore") if size > 0 else ""
     return "The beginning of the log is left out.\n" + end.partition("\n")[2]
 
 
