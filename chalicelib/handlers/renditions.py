@@ -7,10 +7,10 @@ from chalice import Blueprint
 
 from chalicelib.errors import NotFoundError
 from chalicelib.handlers.http import Router
-from chalicelib.handlers.operations import REDIRECT, operation
+from chalicelib.handlers.operations import REDIRECT, Content, operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
-from chalicelib.models.answers import Told
+from chalicelib.models.answers import Detail
 from chalicelib.models.data_products import segment_of
 from chalicelib.services import renditions
 from chalicelib.settings import get_settings
@@ -27,8 +27,10 @@ PENDING_PX = (7, 5)
 
 NONE_PX = (256, 256)
 
+DRAWING = Content("image/svg+xml", "What a page shows in the place of the picture.")
 
-@operation({302: REDIRECT, 202: Told}, refuses=(503,))
+
+@operation({302: REDIRECT, 202: (Detail, DRAWING), 404: (Detail, DRAWING)}, refuses=(503,))
 def get_thumbnail(request: Request) -> Reply:
     """Send the caller to the thumbnail of a data product; who wants a picture is given one, whatever comes of it."""
     wants_picture = str(request.raw.headers.get("accept", "")).lower().startswith("image/")
@@ -50,7 +52,7 @@ def get_thumbnail(request: Request) -> Reply:
     return pending("The thumbnail is being made; ask again in a moment.")
 
 
-@operation({302: REDIRECT, 202: Told}, refuses=(409, 503))
+@operation({302: REDIRECT, 202: Detail}, refuses=(409, 503))
 def get_archive(request: Request) -> Reply:
     """Send the caller to a zip file of all files of a group."""
     group, key = renditions.find_archive(request.id("group_id"), get_settings().rendition_wait_s)
@@ -67,8 +69,8 @@ def to_archive(group_name: str, key: str) -> Reply:
 
 def pending(text: str) -> Reply:
     """Return the reply to who comes too early."""
-    told: Told = {"detail": text}
-    return Reply(told, HTTPStatus.ACCEPTED, {"Retry-After": "2", "Cache-Control": "no-store"})
+    detail: Detail = {"detail": text}
+    return Reply(detail, HTTPStatus.ACCEPTED, {"Retry-After": "2", "Cache-Control": "no-store"})
 
 
 def _drawing(size_px: tuple[int, int], status: HTTPStatus, label: str = "", reason: str = "") -> Reply:

@@ -21,7 +21,7 @@ class Listing(TypedDict, Generic[Member]):
     results: list[Member]
 
 
-class Told(TypedDict):
+class Detail(TypedDict):
     """One sentence for people."""
 
     detail: str

@@ -1,11 +1,13 @@
 """The pages of events and their productions."""
 
-from chalicelib.handlers.pages.rendering import ROWS, links, part_of, render, router
+from chalicelib.handlers.operations import HTML, operation
+from chalicelib.handlers.pages.rendering import OLDER, PAGE, ROWS, links, part_of, render, router
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
 from chalicelib.storage import events, productions
 
 
+@operation({200: HTML}, parameters=(OLDER,))
 def list_events(request: Request) -> Reply:
     """Show the events, newest first, in pages, with the states of their productions."""
     found, event_count, page = events.read_newest(ROWS, request.query.get("next"))
@@ -19,6 +21,7 @@ def list_events(request: Request) -> Reply:
     )
 
 
+@operation({200: HTML}, parameters=(PAGE,))
 def show_event(request: Request) -> Reply:
     """Show an event with its productions, in pages."""
     event, its = events.get(request.params["event_name"])

@@ -2,7 +2,8 @@
 
 from http import HTTPStatus
 
-from chalicelib.handlers.pages.rendering import part_of, render, router
+from chalicelib.handlers.operations import HTML, REDIRECT, operation
+from chalicelib.handlers.pages.rendering import PAGE, part_of, render, router
 from chalicelib.handlers.renditions import PAGE_WAIT_S, to_archive
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
@@ -11,6 +12,7 @@ from chalicelib.settings import get_settings
 from chalicelib.storage import data_products, groups
 
 
+@operation({200: HTML}, parameters=(PAGE,))
 def show_group(request: Request) -> Reply:
     """Show a data product group with its files, in pages."""
     group, members = groups.get(request.id("group_id"))
@@ -31,6 +33,7 @@ def show_group(request: Request) -> Reply:
     )
 
 
+@operation({302: REDIRECT, 202: HTML}, refuses=(409, 503))
 def download_group(request: Request) -> Reply:
     """Send the caller to a zip file of all files of a group; while it is made, show a page that asks again."""
     wait_s = min(PAGE_WAIT_S, get_settings().rendition_wait_s)

@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from chalice import Blueprint
+from pydantic import Field
 
 from chalicelib import clock
 from chalicelib.errors import InvalidInputError, NotFoundError, SiderealError
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import Parameter
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.models.productions import Production
@@ -36,6 +38,9 @@ ROWS = 25
 
 FILES = 100
 """Files of a group, and productions of an event, on one page."""
+
+PAGE = Parameter("page", "Number of the page, from 1.", Annotated[int, Field(ge=1, le=99_999)])
+OLDER = Parameter("next", "Where the page begins: from the links between pages.")
 
 _FOLDER = Path(__file__).resolve().parents[2] / "pages"
 
@@ -107,10 +112,10 @@ def render(request: Request, template: str, /, *, scripts: Sequence[str] = (), *
     return Reply(body, 200, headers)
 
 
-def links(page: lists.Page) -> dict[str, Any]:
+def links(page: lists.Page, parameter: str = "next") -> dict[str, Any]:
     """Return the addresses of the pages before and after one that begins with the newest, relative to its own."""
     cursors = (("newer", page.previous), ("older", page.next))
-    return {name: cursor and "?" + urlencode({"next": cursor}) for name, cursor in cursors}
+    return {name: cursor and "?" + urlencode({parameter: cursor}) for name, cursor in cursors}
 
 
 def part_of(request: Request, members: Sequence[Member]) -> tuple[Sequence[Member], dict[str, Any]]:
