@@ -33,6 +33,7 @@ from chalicelib.models.data_products import (
     is_fits_start,
     segment_of,
 )
+from chalicelib.models.fields import MAX_ID
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services.processes import delete_product as delete_with_file
 from chalicelib.services.renditions import delete_group as delete_with_archives
@@ -41,6 +42,19 @@ from chalicelib.storage import artefacts, data_products, groups, targets
 
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
+
+_UPLOAD = {
+    "type": "object",
+    "description": "A file, with what it is; repeat `group` for each of several groups.",
+    "properties": {
+        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "target": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+        "data_product_type": {"type": "string", "maxLength": 50},
+        "group": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": MAX_ID}, "maxItems": 20},
+    },
+    "required": ["file", "target"],
+    "additionalProperties": False,
+}
 
 
 @operation({200: Listing[PublicProduct]}, parameters=(paging.TARGET, paging.LIMIT, paging.NEXT))
@@ -52,7 +66,11 @@ def list_products(request: Request) -> Reply:
     return page_of([product.public() for product in found], total, page, request)
 
 
-@operation({201: CreatedProduct}, takes=PresignedInput)
+@operation(
+    {201: CreatedProduct},
+    takes=PresignedInput,
+    requestBody={"content": {"multipart/form-data": {"schema": _UPLOAD}}},
+)
 def create_product(request: Request) -> Reply:
     """Upload a file (multipart), or ask for a presigned upload (JSON)."""
     if request.is_multipart:

@@ -11,6 +11,7 @@ from chalicelib.handlers.http import READING, Router
 from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
+from chalicelib.models.fields import MAX_ID
 from chalicelib.models.observing import ObserveEcho, ObserveInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import observing as service
@@ -22,8 +23,28 @@ router = Router(blueprint, TELESCOPE)
 
 SCOPE = "observe"
 
+_FORM = {
+    "schema": {
+        "type": "object",
+        "description": "The same as a form.",
+        "properties": {
+            "target": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+            "template_name": {"type": "string", "minLength": 1},
+            "facility": {"type": "string", "minLength": 1},
+            "overrides": {"type": "string", "contentMediaType": "application/json", "description": "A JSON object."},
+            "email": {"type": "string", "format": "email"},
+        },
+        "required": ["target", "template_name", "facility", "email"],
+    }
+}
 
-@operation({201: ObserveEcho}, takes=ObserveInput, refuses=(404, 429, 502, 503))
+
+@operation(
+    {201: ObserveEcho},
+    takes=ObserveInput,
+    refuses=(404, 429, 502, 503),
+    requestBody={"content": {"multipart/form-data": _FORM, "application/x-www-form-urlencoded": _FORM}},
+)
 def observe(request: Request) -> Reply:
     """Ask for an observation, of which the sender will hear by e-mail."""
     throttle.take(SCOPE, throttle_key(request), get_settings().throttle_observe)
