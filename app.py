@@ -13,6 +13,7 @@ from chalicelib.handlers import (
     observation_templates,
     observations,
     observing,
+    openapi,
     pages,
     processes,
     productions,
@@ -40,6 +41,7 @@ for module in (
     observing,
     observations,
     streams,
+    openapi,
     pages,
     jobs,
 ):

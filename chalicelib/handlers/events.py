@@ -7,9 +7,10 @@ from chalice import Blueprint
 from chalicelib import clock
 from chalicelib.handlers import paging
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import EMPTY, operation
 from chalicelib.handlers.replies import ASIMOV, Reply
 from chalicelib.handlers.request import Request
-from chalicelib.models.events import Event, EventChange, EventInput
+from chalicelib.models.events import Event, EventAgain, EventChange, EventInput, EventList, EventReply
 from chalicelib.models.validation import validate_asimov
 from chalicelib.settings import get_settings
 from chalicelib.storage import events, productions
@@ -19,15 +20,17 @@ blueprint = Blueprint(__name__)
 router = Router(blueprint, ASIMOV)
 
 
+@operation(answers={200: EventList}, parameters=(paging.LIMIT, paging.NEXT), refuses=(503,))
 def list_events(request: Request) -> Reply:
     """List events in creation order; `next` is there when there are more."""
     found, cursor = events.read_page(paging.limit_of(request), request.query.get("next"), MAX_PAGE_BYTES)
-    answer: dict[str, Any] = {"events": [event.public(its) for event, its in found]}
+    answer: EventList = {"events": [event.public(its) for event, its in found]}
     if cursor:
         answer["next"] = cursor
     return Reply(answer)
 
 
+@operation(answers={201: EventReply}, takes=EventInput, refuses=(409,))
 def create_event(request: Request) -> Reply:
     """Create an event."""
     given = validate_asimov(EventInput, request.json_object())
@@ -44,12 +47,14 @@ def create_event(request: Request) -> Reply:
     return reply
 
 
+@operation(answers={200: EventReply})
 def get_event(request: Request) -> Reply:
     """Show an event with its productions."""
     event, its = events.get(request.params["event_name"])
     return Reply({"event": event.public(its)})
 
 
+@operation(answers={200: EventReply}, takes=EventChange | EventAgain)
 def update_event(request: Request) -> Reply:
     """Change what is given; `meta` is merged at its top level."""
     change = validate_asimov(EventChange, unwrap(request.json_object(), "event"))
@@ -62,6 +67,7 @@ def update_event(request: Request) -> Reply:
     return Reply({"event": event.public(its)})
 
 
+@operation(answers={204: EMPTY})
 def delete_event(request: Request) -> Reply:
     """Delete an event with its productions."""
     events.delete(request.params["event_name"])

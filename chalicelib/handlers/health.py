@@ -2,12 +2,14 @@
 
 import threading
 import time
-from typing import Any
+from typing import Literal
 
 from chalice import Blueprint
+from typing_extensions import TypedDict
 
 from chalicelib.handlers import auth
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import ASIMOV, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.observability import logger
@@ -22,17 +24,43 @@ KEPT_S = 2.0
 """Seconds for which an answer about readiness serves whoever asks: it is open, and each one costs requests to AWS."""
 
 
+class Health(TypedDict):
+    """That requests are answered."""
+
+    status: Literal["ok"]
+    version: Literal["v1"]
+
+
+class Looked(TypedDict):
+    """What came of one look."""
+
+    status: Literal["ok", "unavailable", "unknown"]
+    seconds: float
+
+
+class Readiness(TypedDict):
+    """Whether all is there that requests depend on, and each of these."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, Looked]
+
+
+@operation(answers={200: Health})
 def health(_request: Request) -> Reply:
     """Say that requests are answered; asks nothing else, so that it stays quick."""
     return Reply({"status": "ok", "version": "v1"})
 
 
+@operation(answers={200: Readiness, 503: Readiness})
 def ready(_request: Request) -> Reply:
     """Say whether all that requests depend on is there; what the portal does is told, too, and changes nothing."""
     checks = _last.checks()
     is_ready = all(check.is_ok for check in checks.values())
     told = {name: _told("ok" if check.is_ok else "unavailable", check) for name, check in checks.items()}
-    body = {"status": "ok" if is_ready else "unavailable", "checks": {**told, "portal": _portal(checks)}}
+    body: Readiness = {
+        "status": "ok" if is_ready else "unavailable",
+        "checks": {**told, "portal": _portal(checks)},
+    }
     headers = {"Cache-Control": "no-store"}
     return Reply(body, headers=headers) if is_ready else Reply(body, 503, {**headers, "Retry-After": "5"})
 
@@ -65,11 +93,11 @@ _last = _LastLook()
 forget = _last.forget
 
 
-def _told(status: str, check: Check) -> dict[str, Any]:
+def _told(status: Literal["ok", "unavailable", "unknown"], check: Check) -> Looked:
     return {"status": status, "seconds": round(check.seconds, 3)}
 
 
-def _portal(checks: dict[str, Check]) -> dict[str, Any]:
+def _portal(checks: dict[str, Check]) -> Looked:
     """Return what is known of the portal: its circuit stands in the operations table."""
     check = checks["operations_table"]
     if not check.is_ok:

@@ -1,10 +1,9 @@
 """What each view takes and answers, told beside it: the description of the API is made from this, and from the routes."""
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
-
-from pydantic import BaseModel
 
 from chalicelib.handlers.replies import Reply
 
@@ -53,19 +52,21 @@ class Operation:
     Parameters
     ----------
     answers : mapping
-        Status of each good answer -> the type of its JSON body (a `TypedDict`, a list of them), or a `Content`.
+        Status of each good answer -> the type of its JSON body (a `TypedDict`, a list of them), or a `Content`; a tuple of
+        these where it may be either. A refusal stands here, too, where it may have another body than its family's.
     takes : type, optional
-        The model of the JSON body that it takes.
+        The model of the JSON body that it takes, or a union of such.
     refuses : tuple of int
-        Statuses of refusals, beyond those that follow from the method, the path and the parameters.
+        Statuses of refusals, beyond those that follow from the method, the path and the parameters (`openapi.refusals`).
     parameters : tuple of Parameter
         What may be asked for in the query or a header.
     more : mapping
-        Anything else of OpenAPI's operation object, such as further kinds of request bodies.
+        Anything else of OpenAPI's operation object, such as further kinds of request bodies; joined with what is made of
+        the rest.
     """
 
     answers: Mapping[int, Any]
-    takes: type[BaseModel] | None = None
+    takes: Any = None
     refuses: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Operation:
 def operation(
     answers: Mapping[int, Any],
     *,
-    takes: type[BaseModel] | None = None,
+    takes: Any = None,
     refuses: tuple[int, ...] = (),
     parameters: tuple[Parameter, ...] = (),
     **more: Any,
@@ -86,3 +87,37 @@ def operation(
         return view
 
     return tell
+
+
+class Told(NamedTuple):
+    """What there is to tell of a view: a name of its own, what its docstring says, and what it takes and answers."""
+
+    name: str
+    text: str
+    operation: Operation
+
+
+def told(view: Callable[..., Reply]) -> Told:
+    """Return what a view tells of itself.
+
+    A method may serve several objects with answers of their own: its object's `spelled` turns names and texts, its
+    `types` those of bodies into that object's.
+
+    Raises
+    ------
+    LookupError
+        If nothing is told: every view needs `@operation`.
+    """
+    operation: Operation | None = getattr(view, "operation", None)
+    if operation is None:
+        raise LookupError(f"the view {view.__qualname__} lacks @operation")
+    text = inspect.cleandoc(view.__doc__ or "")
+    owner = getattr(view, "__self__", None)
+    if owner is None:
+        return Told(view.__name__, text, operation)
+    own = replace(
+        operation,
+        answers={status: owner.types.get(kind, kind) for status, kind in operation.answers.items()},
+        takes=owner.types.get(operation.takes, operation.takes),
+    )
+    return Told(owner.spelled(view.__name__), owner.spelled(text), own)

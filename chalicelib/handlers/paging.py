@@ -16,9 +16,6 @@ LIMIT = Parameter("limit", "Members of one page.", Annotated[int, Field(ge=1, le
 NEXT = Parameter("next", "Where to go on: from the `next` or `previous` of an earlier page.")
 TARGET = Parameter("target", "Id of the target whose members are listed.", RecordId, is_required=True)
 
-LIMIT = Parameter("limit", "Members of the list in one answer, at most.", Annotated[int, Field(ge=1, le=MAX_LIMIT)])
-NEXT = Parameter("next", "Cursor from the answer before, which the list goes on from.")
-
 
 def limit_of(request: Request, default: int = MAX_LIMIT) -> int:
     """Return the parameter `limit`.

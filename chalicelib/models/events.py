@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from chalicelib.models.names import Name
-from chalicelib.models.productions import Production
+from chalicelib.models.productions import Production, ProductionSummary
 
 LongText = Annotated[str, Field(max_length=4096)]
+
+
+def _tell_of_alias(schema: dict[str, Any]) -> None:
+    """Describe the other spelling of `working_directory`, which may stand in its place."""
+    schema["properties"]["working directory"] = schema["properties"]["working_directory"]
+    schema["not"] = {"required": ["working_directory", "working directory"]}
 
 
 class EventInput(BaseModel):
     """Body of Create Event."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True, json_schema_extra=_tell_of_alias)
 
     name: Name
     repository: LongText | None = None
@@ -46,6 +53,40 @@ class EventChange(BaseModel):
         return values
 
 
+PublicEvent = TypedDict(
+    "PublicEvent",
+    {
+        "name": str,
+        "working directory": str,
+        "repository": NotRequired[str],
+        "productions": list[ProductionSummary],
+        "meta": dict[str, Any],
+    },
+)
+"""An event as the API shows it; `repository` only where it has one."""
+
+
+class EventReply(TypedDict):
+    """One event."""
+
+    event: PublicEvent
+
+
+class EventList(TypedDict):
+    """Events in creation order."""
+
+    events: list[PublicEvent]
+    next: NotRequired[Annotated[str, Field(description="Cursor of the next page; not there on the last one.")]]
+
+
+class EventAgain(TypedDict):
+    """An answer that is sent back, changed."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    event: EventChange
+
+
 @dataclass(frozen=True)
 class Event:
     """One event as it is kept."""
@@ -57,11 +98,14 @@ class Event:
     meta: dict[str, Any] = field(default_factory=dict)
     production_names: frozenset[str] = frozenset()
 
-    def public(self, productions: Sequence[Production]) -> dict[str, Any]:
+    def public(self, productions: Sequence[Production]) -> PublicEvent:
         """Return the published form."""
-        answer: dict[str, Any] = {"name": self.name, "working directory": self.working_directory}
+        answer: PublicEvent = {
+            "name": self.name,
+            "working directory": self.working_directory,
+            "productions": [production.summary() for production in productions],
+            "meta": self.meta,
+        }
         if self.repository is not None:
             answer["repository"] = self.repository
-        answer["productions"] = [production.summary() for production in productions]
-        answer["meta"] = self.meta
         return answer

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 MAX_NAME_LENGTH = 200
 _FORBIDDEN = "/\\%?#"
@@ -44,8 +44,22 @@ def _check_printable(text: str) -> None:
 
 MAX_TITLE_LENGTH = 100
 
-Name = Annotated[str, AfterValidator(_check_name)]
+# What the checks above take, for the description of the API: in the patterns that Python and ECMAScript share.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_BLANK = rf"[{_SPACES}\u0009-\u000d\u001c-\u001f\u0085\u2028\u2029]*"
+_NAME_END = rf"[^{_CONTROLS}{_SPACES}/\\%?#]"
+_TITLE_END = rf"[^{_CONTROLS}{_SPACES}]"
+
+NAME_SCHEMA = {
+    "minLength": 1,
+    "maxLength": MAX_NAME_LENGTH,
+    "pattern": rf"^(?!\.\.?$){_NAME_END}([^{_CONTROLS}/\\%?#]*{_NAME_END})?$",
+}
+_TITLE_PATTERN = rf"^{_BLANK}{_TITLE_END}([^{_CONTROLS}]{{0,{MAX_TITLE_LENGTH - 2}}}{_TITLE_END})?{_BLANK}$"
+
+Name = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra=NAME_SCHEMA)]
 """A name that stands in addresses: of an event or a production. At most 200 characters, no `/ \\ % ? #`."""
 
-Title = Annotated[str, AfterValidator(_check_title)]
+Title = Annotated[str, AfterValidator(_check_title), Field(json_schema_extra={"pattern": _TITLE_PATTERN})]
 """A name that people read: of a target or a group. At most 100 characters; `C/2020 F3 (NEOWISE)` is one."""

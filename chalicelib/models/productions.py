@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from chalicelib.models.names import Name
 from chalicelib.states import FIRST_PRODUCTION_STATUS, PIPELINE_NAMES, PRODUCTION_STATUSES
@@ -31,9 +32,22 @@ def _check_status(status: str) -> str:
     return status.lower()
 
 
-PipelineName = Annotated[str, AfterValidator(_check_pipeline)]
-Status = Annotated[str, AfterValidator(_check_status)]
-Comment = Annotated[str, AfterValidator(_check_comment)]
+def _one_of(words: tuple[str, ...]) -> dict[str, Any]:
+    """Return the JSON schema of one of these words, in upper or lower case."""
+    spelled = ("".join(f"[{letter}{letter.upper()}]" if letter != "_" else letter for letter in word) for word in words)
+    return {"anyOf": [{"enum": [*words]}, {"pattern": f"^({'|'.join(spelled)})$"}]}
+
+
+PipelineName = Annotated[str, AfterValidator(_check_pipeline), Field(json_schema_extra=_one_of(PIPELINE_NAMES))]
+Status = Annotated[str, AfterValidator(_check_status), Field(json_schema_extra=_one_of(PRODUCTION_STATUSES))]
+Comment = Annotated[
+    str,
+    AfterValidator(_check_comment),
+    # a text of as many bytes has no more characters
+    Field(
+        description=f"At most {MAX_COMMENT_BYTES} bytes in UTF-8.", json_schema_extra={"maxLength": MAX_COMMENT_BYTES}
+    ),
+]
 
 
 class ProductionInput(BaseModel):
@@ -61,6 +75,62 @@ class ProductionChange(BaseModel):
     dependencies: Any = None
 
 
+class ProductionSummary(TypedDict):
+    """A production as lists show it."""
+
+    name: str
+    pipeline: Annotated[str, Field(json_schema_extra={"enum": [*PIPELINE_NAMES]})]
+    status: Annotated[str, Field(json_schema_extra={"enum": [*PRODUCTION_STATUSES]})]
+    comment: str
+
+
+class PublicProduction(ProductionSummary):
+    """A production as its own address shows it."""
+
+    dependencies: Annotated[list[str], Field(description="Names of productions of the same event.")]
+    meta: dict[str, Any]
+
+
+class ProductionReply(TypedDict):
+    """One production."""
+
+    production: PublicProduction
+
+
+class AnalysisReply(TypedDict):
+    """One production, under its newer name."""
+
+    analysis: PublicProduction
+
+
+class ProductionList(TypedDict):
+    """The productions of an event in creation order."""
+
+    productions: list[ProductionSummary]
+
+
+class AnalysisList(TypedDict):
+    """The productions of an event in creation order, under their newer name."""
+
+    analyses: list[ProductionSummary]
+
+
+class ProductionAgain(TypedDict):
+    """An answer that is sent back, changed."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    production: ProductionChange
+
+
+class AnalysisAgain(TypedDict):
+    """An answer that is sent back, changed, under the newer name."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    analysis: ProductionChange
+
+
 @dataclass(frozen=True)
 class Production:
     """One production as it is kept."""
@@ -74,10 +144,10 @@ class Production:
     dependencies: tuple[str, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ProductionSummary:
         """Return the published form in lists."""
         return {"name": self.name, "pipeline": self.pipeline, "status": self.status, "comment": self.comment}
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicProduction:
         """Return the published form of one production."""
         return {**self.summary(), "dependencies": list(self.dependencies), "meta": self.meta}

@@ -1,0 +1,53 @@
+"""The bodies of refusals: one family for each of the two published APIs, and what API Gateway answers by itself."""
+
+from typing import Any
+
+from chalicelib.handlers.openapi.schemas import TEMPLATE, Schema
+
+
+def _object(description: str, required: list[str], properties: Schema, **more: Any) -> Schema:
+    return {"type": "object", "description": description, "required": required, "properties": properties, **more}
+
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_REQUEST_ID = {"type": "string", "description": "Names the request in the log."}
+_FAULTS = {"$ref": TEMPLATE.format(model="TelescopeFaults")}
+_DETAIL = _object(
+    "What is wrong with one field: where it is, and in words for people and for programs.",
+    ["loc", "msg", "type"],
+    {"loc": {"type": "array", "items": {"type": ["string", "integer"]}}, "msg": _TEXT, "type": _TEXT},
+)
+
+COMPONENTS: dict[str, Schema] = {
+    "LedgerError": _object("A refusal of the asimov REST API.", ["error"], {"error": _TEXT}),
+    "LedgerInputError": _object(
+        "A refusal of the asimov REST API because of what was sent.",
+        ["error", "details"],
+        {"error": _TEXT, "details": {"type": "array", "items": _DETAIL}},
+    ),
+    "LedgerFault": _object(
+        "An error of ours, in the asimov REST API.", ["error"], {"error": _TEXT, "request_id": _REQUEST_ID}
+    ),
+    "TelescopeError": _object("A refusal of the telescope API.", ["detail"], {"detail": _TEXT}),
+    "TelescopeInputError": _object(
+        "A refusal of the telescope API because of what was sent: what is wrong with each field, or `detail` where no "
+        "single field is to blame.",
+        [],
+        {"detail": {"type": ["string", "array", "object"]}},
+        minProperties=1,
+        additionalProperties=_FAULTS,
+    ),
+    "TelescopeFaults": {
+        "description": "What is wrong with a field, or with each member of it.",
+        "anyOf": [_TEXTS, {"type": "object", "additionalProperties": _FAULTS}],
+    },
+    "TelescopeFault": _object(
+        "An error of ours, in the telescope API.", ["detail"], {"detail": _TEXT, "request_id": _REQUEST_ID}
+    ),
+    "GatewayError": _object(
+        "An answer of API Gateway itself, which does not know which API was meant.",
+        ["error", "detail"],
+        {"error": _TEXT, "detail": _TEXT, "request_id": _REQUEST_ID},
+    ),
+}
