@@ -1,98 +1,181 @@
 "use strict";
-// Follows a process that has not ended: status and log once a second, until it has.
+// Follows a process by the stream of its API until it has ended, and lets people cancel and retry it.
 (() => {
-  const PERIOD_MS = 1000;
   const LONGEST_WAIT_MS = 30000;
-  const TIMEOUT_MS = 20000;
+  const SILENCE_MS = 10000; // the stream answers about once a second
+  const SHOWN_CHARACTERS = 100000; // of the log; the link above it leads to the whole
+  const BLOCK_CHARACTERS = 4000;
+  const { call, act, confirm, prefix } = sidereal;
   const find = (id) => document.getElementById(id);
-  const { prefix, id, identifier } = find("process").dataset;
-  const isEnded = (status) => status === "created" || status === "failed";
-  let wait = PERIOD_MS;
-  let isLast = false;
-
-  async function read(path) {
-    const answer = await fetch(prefix + path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (!answer.ok) throw Object.assign(new Error("refused"), { status: answer.status });
-    return answer.json();
-  }
+  const { id, identifier, position, ended } = find("process").dataset;
+  const path = `/api/pipeline/${id}`;
 
   function setText(element, text) {
     if (element.textContent !== text) element.textContent = text;
   }
 
-  function showProcess(process) {
-    const { done, total } = process.progress;
-    const badge = find("status");
-    setText(badge, process.status);
-    badge.dataset.status = process.status;
-    document.title = `${process.status}: ${identifier} · Sidereal`;
+  // --- how it stands ---
+
+  function showProcess({ status, progress: { done, total }, failure_message: failure, terminal_timestamp: end }) {
+    const isEnded = end !== null;
+    setText(find("status"), status);
+    find("status").dataset.status = status;
+    document.title = `${status}: ${identifier} · Sidereal`;
     const bar = find("bar");
-    if (total) {
-      bar.max = total;
+    if (total || isEnded) {
+      bar.max = total || 1;
       bar.value = done;
-      setText(find("steps"), `${done} of ${total}`);
-    } else if (isEnded(process.status)) {
-      bar.parentElement.hidden = true;
+    } else {
+      bar.removeAttribute("value");
     }
-    const failure = find("failure");
-    failure.hidden = !process.failure_message;
-    setText(failure, process.failure_message || "");
-    if (process.group_url) {
-      find("group").href = prefix + process.group_url;
-      find("zip").href = `${prefix}${process.group_url}zip`;
-      setText(find("group"), process.group_name || "the files");
-      find("outputs").hidden = false;
-    }
-    if (process.terminal_timestamp) {
-      const text = new Date(process.terminal_timestamp * 1000).toISOString();
-      setText(find("ended"), `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`);
-    }
+    setText(find("steps"), total ? `${done} of ${total}` : "");
+    setText(find("failure"), failure ?? "");
+    find("failure").hidden = !failure;
+    setText(find("ended"), isEnded ? time(end) : "not yet");
+    swap(find("cancel"), !isEnded);
+    swap(find("retry"), status === "failed");
   }
 
+  function time(seconds) {
+    const text = new Date(seconds * 1000).toISOString();
+    return `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`;
+  }
+
+  // Shows or hides a button; who had the focus on one that vanishes is taken to the log.
+  function swap(button, isShown) {
+    if (!isShown && button === document.activeElement) log.focus({ preventScroll: true });
+    button.hidden = !isShown;
+  }
+
+  // --- its log ---
+
+  const log = find("log");
+
+  // In blocks, of which only the last one grows: the others need no new layout, and a selection in them survives.
   function showLog(text) {
-    const log = find("log");
-    const shown = log.textContent;
-    if (text === shown) return;
-    const wasAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-    // Only what is new is added, so that a selection in the log survives.
-    if (text.startsWith(shown)) log.append(text.slice(shown.length));
-    else log.textContent = text;
-    if (find("cut")) find("cut").hidden = true;
-    if (wasAtEnd) log.scrollTop = log.scrollHeight;
-  }
-
-  async function follow() {
-    try {
-      // The status first: a log read after the end is whole.
-      const process = await read(`/api/pipeline/${id}/`);
-      const { logs } = await read(`/api/pipeline/logs/${id}/`);
-      showLog(logs);
-      showProcess(process);
-      wait = PERIOD_MS;
-      setText(find("waiting"), "this page follows the process");
-      if (isEnded(process.status)) {
-        find("waiting").hidden = true;
-        // Who cancels a process writes so in its log just after its end.
-        if (isLast) return;
-        isLast = true;
+    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    let block = log.lastElementChild;
+    for (const line of text.split(/(?<=\n)/)) {
+      if (block.textContent.length > BLOCK_CHARACTERS && block.textContent.endsWith("\n")) {
+        block = log.appendChild(document.createElement("span"));
       }
-    } catch (error) {
-      if (error.status === 404) {
-        setText(find("waiting"), "this process was deleted");
-        return;
-      }
-      wait = Math.min(LONGEST_WAIT_MS, wait * 2);
-      setText(find("waiting"), "no answer; asking again");
+      block.append(line);
     }
-    setTimeout(whenSeen, wait);
+    block.normalize();
+    // Who reads further up keeps what is being read, within reason.
+    shorten(isAtEnd ? SHOWN_CHARACTERS : 3 * SHOWN_CHARACTERS);
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
   }
 
-  // A page in the background asks nothing.
-  function whenSeen() {
-    if (!document.hidden) follow();
-    else document.addEventListener("visibilitychange", whenSeen, { once: true });
+  function shorten(limit) {
+    let length = log.textContent.length;
+    while (length > limit && log.childElementCount > 1) {
+      length -= log.firstElementChild.textContent.length;
+      log.firstElementChild.remove();
+    }
   }
 
-  find("log").scrollTop = find("log").scrollHeight;
-  setTimeout(whenSeen, PERIOD_MS);
+  // --- its outputs ---
+
+  async function showOutputs() {
+    try {
+      const answer = await fetch(location.href, { cache: "no-store" });
+      const copy = new DOMParser().parseFromString(await answer.text(), "text/html");
+      find("outputs").replaceChildren(...copy.getElementById("outputs").childNodes);
+    } catch {
+      setText(find("waiting"), "It has ended. Load the page again to see its outputs.");
+    }
+  }
+
+  // --- the stream ---
+
+  let last = position; // the id of the last message
+  let isOver = ended !== undefined;
+  let source = null;
+  let wait = 1000;
+  let timer = null;
+
+  function open() {
+    clearTimeout(timer);
+    if (source || document.hidden) return;
+    source = new EventSource(`${prefix}${path}/stream?last_event_id=${encodeURIComponent(last)}`);
+    on("process", showProcess);
+    on("log", ({ text }) => showLog(text));
+    on("end", finish);
+    source.addEventListener("open", () => {
+      clearTimeout(timer);
+      wait = 1000;
+      setText(find("waiting"), "This page follows it.");
+    });
+    source.addEventListener("error", () => {
+      clearTimeout(timer);
+      // Each answer of the stream ends so, and the browser asks again by itself, but for an answer that is an error.
+      if (source.readyState === EventSource.CLOSED) mend();
+      else timer = setTimeout(setText, SILENCE_MS, find("waiting"), "No answer from the server; asking again.");
+    });
+  }
+
+  function on(name, show) {
+    source.addEventListener(name, (event) => {
+      last = event.lastEventId;
+      show(JSON.parse(event.data));
+    });
+  }
+
+  function close() {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  }
+
+  function finish() {
+    close();
+    isOver = true;
+    setText(find("waiting"), "It has ended.");
+    showOutputs();
+  }
+
+  // An EventSource does not tell what error it was, and gives up.
+  async function mend() {
+    close();
+    try {
+      await call("GET", `${path}/`);
+      if (isOver) return;
+    } catch (error) {
+      if (error.status === 404) return vanish();
+    }
+    setText(find("waiting"), "No answer from the server; asking again.");
+    timer = setTimeout(open, wait);
+    wait = Math.min(LONGEST_WAIT_MS, 2 * wait);
+  }
+
+  function vanish() {
+    isOver = true;
+    setText(find("waiting"), "This process was deleted.");
+    for (const button of [find("cancel"), find("retry")]) swap(button, false);
+  }
+
+  // A page in the background asks nothing, and goes on where it was when it is seen again.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close();
+    else if (!isOver) open();
+  });
+
+  // --- what people may do ---
+
+  async function change(action) {
+    const process = await call("POST", `${path}/${action}/`);
+    showProcess(process);
+    if (action === "retry") find("outputs").querySelector("p").textContent = "They are shown here when it has ended.";
+    isOver = false;
+    open(); // the stream has what else there is to tell: the note in the log, and the end or another run
+  }
+
+  find("cancel").addEventListener("click", () => act(find("cancel"), find("fault"), async () => {
+    if (await confirm("Cancel this process? It cannot go on afterwards.", "Cancel the process")) await change("cancel");
+  }));
+  find("retry").addEventListener("click", () => act(find("retry"), find("fault"), () => change("retry")));
+
+  log.scrollTop = log.scrollHeight;
+  if (!isOver) open();
 })();

@@ -42,6 +42,8 @@ FILES = 100
 PAGE = Parameter("page", "Number of the page, from 1.", Annotated[int, Field(ge=1, le=99_999)])
 OLDER = Parameter("next", "Where the page begins: from the links between pages.")
 
+_FILMS = (".mp4", ".webm", ".gif")
+
 _FOLDER = Path(__file__).resolve().parents[2] / "pages"
 
 
@@ -165,6 +167,7 @@ def _environment() -> "Environment":
         "suffix": lambda name: Path(name).suffix.lstrip(".")[:8] or "file",
         "tally": _tally,
     }
+    environment.tests["film"] = lambda product: product.name.lower().endswith(_FILMS)
     environment.globals["style"] = _own("style.css")
     return environment
 
