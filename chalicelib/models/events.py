@@ -103,9 +103,10 @@ class Event:
         answer: PublicEvent = {
             "name": self.name,
             "working directory": self.working_directory,
+            "repository": self.repository or "",
             "productions": [production.summary() for production in productions],
             "meta": self.meta,
         }
-        if self.repository is not None:
-            answer["repository"] = self.repository
+        if self.repository is None:
+            del answer["repository"]
         return answer

@@ -1,6 +1,5 @@
 """The whole document: OpenAPI 3.1, made of the routes, of what each view tells, of the models and of the examples."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from chalicelib.handlers.openapi.addresses import path_parameters, published
 from chalicelib.handlers.openapi.errors import COMPONENTS
 from chalicelib.handlers.openapi.examples import EXAMPLES, Example
 from chalicelib.handlers.openapi.schemas import Schema, Schemas, of_parameter
+from chalicelib.handlers.openapi.tags import place_of, tag_of
 from chalicelib.handlers.operations import Content, Parameter, Told
 from chalicelib.handlers.replies import TELESCOPE
 
@@ -75,7 +75,7 @@ def document(prefix: str = "") -> Schema:
 
 @cache
 def _document(_open_methods: Sequence[Sequence[str]]) -> Schema:
-    all_operations = list(_operations())
+    all_operations = sorted(_operations(), key=lambda each: place_of(each.view))
     schemas = Schemas(
         (each.told.operation.takes for each in all_operations if each.told.operation.takes is not None),
         (
@@ -95,7 +95,7 @@ def _document(_open_methods: Sequence[Sequence[str]]) -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "Sidereal", "version": VERSION, "description": _ABOUT},
         "servers": [],
-        "tags": _tags(all_operations),
+        "tags": [tag._asdict() for tag in dict.fromkeys(tag_of(each.view) for each in all_operations)],
         "paths": paths,
         "components": {
             "schemas": {**COMPONENTS, **schemas.components},
@@ -119,7 +119,7 @@ def _describe(each: _Operation, schemas: Schemas) -> Schema:
     described: Schema = {
         "operationId": told.name,
         "summary": " ".join(summary.split()).removesuffix("."),
-        "tags": [_tag(each)[0]],
+        "tags": [tag_of(each.view).name],
         "security": [] if each.is_open else [{BEARER: []}],
         "parameters": [*parameters, *([_KEY] if each.method == "POST" else [])],
         "responses": {},
@@ -209,21 +209,3 @@ def _joined(described: Schema, more: Mapping[str, Any]) -> Schema:
         else:
             joined[key] = [*old, *value] if isinstance(old, list) else value
     return joined
-
-
-def _tags(all_operations: Sequence[_Operation]) -> list[Schema]:
-    """Return the tags in the order of the routes: one for each module of views, or noun of a module."""
-    found = dict(_tag(each) for each in all_operations)
-    return [{"name": name, "description": text} for name, text in found.items()]
-
-
-def _tag(each: _Operation) -> tuple[str, str]:
-    """Return the name of the group that an operation belongs to, and what there is to say of it."""
-    module = sys.modules[each.view.__module__]
-    text = (module.__doc__ or "").partition("\n")[0]
-    package, _, name = module.__name__.rpartition(".")
-    if package.endswith(".pages"):
-        return "Pages", "For people with a browser."
-    owner = getattr(each.view, "__self__", None)
-    noun = name.replace("_", " ").capitalize()
-    return (owner.spelled(noun), text) if owner else (noun, text)
