@@ -1,6 +1,6 @@
 """Data product groups: `pk=GROUP#<id>, sk=GROUP`, their members under `sk=MEMBER#<product id>`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chalicelib.errors import NotFoundError
@@ -68,6 +68,13 @@ def get(group_id: int) -> tuple[Group, list[int]]:
     if group is None:
         raise NotFoundError("Not found.")
     return group, members
+
+
+def names_of(group_ids: Iterable[int]) -> dict[int, str]:
+    """Return the names of those that exist, by id. One BatchGetItem per hundred, none for none."""
+    keys = [key(each) for each in group_ids]
+    items = requests.get_many(_table(), keys, projection={"#id": "id", "#name": "name"})
+    return {item["id"]: item["name"] for item in items}
 
 
 def read_page(limit: int, cursor: str | None) -> tuple[list[Group], int, lists.Page]:

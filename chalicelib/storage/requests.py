@@ -117,14 +117,24 @@ def get(table: str, key: Key, *, projection: Mapping[str, str] | None = None) ->
     return from_item(item) if item else None
 
 
-def get_many(table: str, keys: Sequence[Key]) -> list[dict[str, Any]]:
-    """Return the items that exist among `keys`, in any order. One consistent BatchGetItem per hundred."""
+def get_many(table: str, keys: Sequence[Key], *, projection: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return the items that exist among `keys`, in any order. One consistent BatchGetItem per hundred.
+
+    Parameters
+    ----------
+    projection : mapping, optional
+        Placeholder -> attribute, when only these are wanted.
+    """
+    wanted: dict[str, Any] = {"ConsistentRead": True}
+    if projection:
+        wanted |= {"ProjectionExpression": ", ".join(projection), "ExpressionAttributeNames": dict(projection)}
     found: list[dict[str, Any]] = []
     waiting: list[Any] = [to_item(key) for key in keys]
     pauses = 0
     while waiting:
         now, waiting = waiting[:100], waiting[100:]
-        answer = dynamodb().batch_get_item(RequestItems={table: {"Keys": now, "ConsistentRead": True}})
+        asked: Any = {table: {"Keys": now, **wanted}}
+        answer = dynamodb().batch_get_item(RequestItems=asked)
         found.extend(from_item(item) for item in answer["Responses"].get(table, []))
         unprocessed: dict[str, Any] = dict(answer.get("UnprocessedKeys", {}))
         left = unprocessed.get(table, {}).get("Keys", [])
