@@ -97,6 +97,8 @@ class Process:
         The last attempt that gave the process back in order.
     handovers : int
         How often a run handed over to the next since it was submitted or retried.
+    notes : int
+        How many lines were added to its log from outside its runs.
     done, total : int
         Progress in the steps of its pipeline.
     output_ids : dict
@@ -124,6 +126,7 @@ class Process:
     tries: int = 0
     released_attempt: int = 0
     handovers: int = 0
+    notes: int = 0
     done: int = 0
     total: int = 0
     group_id: int | None = None

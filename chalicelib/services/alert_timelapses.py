@@ -170,15 +170,15 @@ def _inputs(alert: Alert) -> list[DataProduct]:
 def _start(alert: Alert, process_id: int, shown: list[int], count: int) -> Process:
     """Start the process under its reserved id; done already is done."""
     wish = ProcessInput(target=alert.target_id, pipeline=PIPELINE, products=shown)
+    is_cut = count > len(shown)
+    note_text = f"The target has {count} frames; the newest {len(shown)} are shown" if is_cut else ""
     try:
-        process = submit_process(wish, USER, process_id)
+        process = submit_process(wish, USER, process_id, note_text=note_text)
     except InvalidInputError as error:
         if error.fields[0].loc == ("target",):
             raise TargetGoneError from None
         raise
     logger.info("timelapse started", extra={"process_id": process.id, "frames": len(shown)})
-    if count > len(shown):
-        processes.append_note(process, f"The target has {count} frames; the newest {len(shown)} are shown")
     return process
 
 

@@ -44,8 +44,8 @@ class Position:
 
     def __str__(self) -> str:
         """Return the text that stands for it, which only `read` understands."""
-        attempt, index, note = self.place
-        return f"{_VERSION}.{self.process_id}.{attempt}.{index + 1}.{note + 1}.{self.state}.{int(self.is_end)}"
+        at = self.place
+        return f"{_VERSION}.{self.process_id}.{at.attempt}.{at.index + 1}.{at.note + 1}.{self.state}.{int(self.is_end)}"
 
     @classmethod
     def read(cls, text: str, process_id: int) -> "Position | None":

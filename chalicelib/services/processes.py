@@ -33,6 +33,7 @@ from chalicelib.storage import (
     data_products,
     groups,
     process_moves,
+    process_wishes,
     processes,
     queues,
     reduced_data,
@@ -55,7 +56,9 @@ Seal = Callable[[Process], Sequence[Write]]
 """What is written together with a process, given what it is in the end."""
 
 
-def submit_process(given: ProcessInput, user: str, process_id: int | None = None, seal: Seal = lambda _: ()) -> Process:
+def submit_process(
+    given: ProcessInput, user: str, process_id: int | None = None, seal: Seal = lambda _: (), note_text: str = ""
+) -> Process:
     """Keep a new process and ask for its run.
 
     Parameters
@@ -64,6 +67,8 @@ def submit_process(given: ProcessInput, user: str, process_id: int | None = None
         An id that was reserved: asked for twice, the process is only made once, and returned as it is.
     seal : callable, optional
         Returns what is written in the same moment. If the message is not taken, it is for the caller to undo that.
+    note_text : str
+        The first line of its log, if there is to be one.
 
     Raises
     ------
@@ -103,7 +108,7 @@ def submit_process(given: ProcessInput, user: str, process_id: int | None = None
         request_id=request_id(),
     )
     try:
-        process = _create_with_free_identifier(process, stem, moment.timestamp(), seal)
+        process = _create_with_free_identifier(process, stem, moment.timestamp(), seal, note_text)
     except ProcessExistsError:
         return processes.get(process.id)
     metrics.add(Metric.PROCESSES_SUBMITTED)
@@ -122,11 +127,9 @@ def cancel_process(process_id: int, user: str) -> Process:
     """
     process = processes.get(process_id)
     try:
-        process_moves.fail(process, clock.to_text(clock.now()), f"Cancelled by {user}")
+        cancelled = process_wishes.cancel(process, clock.to_text(clock.now()), f"Cancelled by {user}")
     except ProcessEndedError:
         raise ConflictError("The process has ended already.") from None
-    cancelled = processes.get(process_id)  # another attempt may have begun since it was read first
-    processes.append_note(cancelled, f"Cancelled by {user}")
     discard_outputs(cancelled)  # those of a worker that died; one that lives removes its own
     return processes.get(process_id)
 
@@ -142,8 +145,7 @@ def retry_process(process_id: int, user: str) -> Process:
         If the queue does not take the message; the process is failed again.
     """
     note(process_id=process_id)
-    process = process_moves.restart(processes.get(process_id), clock.now().timestamp())
-    processes.append_note(process, f"Retried by {user}")
+    process = process_wishes.restart(processes.get(process_id), clock.now().timestamp(), f"Retried by {user}")
     _send(process)
     return process
 
@@ -276,11 +278,13 @@ def _check_inputs(given: ProcessInput) -> Sequence[int]:
     return list(dict.fromkeys(wanted))
 
 
-def _create_with_free_identifier(process: Process, stem: str, enqueued_at: float, seal: Seal) -> Process:
+def _create_with_free_identifier(
+    process: Process, stem: str, enqueued_at: float, seal: Seal, note_text: str
+) -> Process:
     for number in range(1, IDENTIFIER_TRIES + 1):
         named = process if number == 1 else replace(process, identifier=f"{stem}_{number}")
         try:
-            processes.create(named, enqueued_at, seal(named))
+            processes.create(named, enqueued_at, seal(named), note_text)
         except IdentifierTakenError:
             continue
         return named

@@ -73,6 +73,7 @@ class RunReporter:
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._index = 0
+        self._under_way = ""
         self._bytes = 0
         self._done, self._total = process.done, process.total
         self._sent_at = 0.0
@@ -91,7 +92,7 @@ class RunReporter:
         self._stop.set()
         self._thread.join()
         with self._lock:
-            if self._lines and self._lost is None:
+            if self._is_waiting() and self._lost is None:
                 self._try_send()  # the last lines before an error are those that explain it
 
     def log(self, text: str) -> None:
@@ -160,8 +161,12 @@ class RunReporter:
 
     def _send(self) -> None:
         while True:
-            text = "".join(self._lines)
-            entry = (self._process.attempt, self._index, text[:CHUNK]) if text else None
+            if not self._under_way:
+                text = "".join(self._lines)
+                self._under_way = text[:CHUNK]
+                self._lines = [text[CHUNK:]] if len(text) > CHUNK else []
+            # It stays as it is until it is known to have arrived: it may have, and then somebody may have read it.
+            entry = (self._process.attempt, self._index, self._under_way) if self._under_way else None
             now = clock.now().timestamp()
             try:
                 process_moves.report(self._process.id, self._token, now, done=self._done, total=self._total, log=entry)
@@ -171,9 +176,12 @@ class RunReporter:
             self._sent_at, self._steps = time.monotonic(), 0
             if entry:
                 self._index += 1
-            self._lines = [text[CHUNK:]] if len(text) > CHUNK else []
+            self._under_way = ""
             if not self._lines:
                 return
+
+    def _is_waiting(self) -> bool:
+        return bool(self._lines or self._under_way)
 
     def _confirm_claim(self) -> None:
         try:
@@ -192,7 +200,7 @@ class RunReporter:
         while not self._stop.wait(min(1.0, period)):
             with self._lock:
                 age = time.monotonic() - self._sent_at
-                if self._lost is None and (age >= period or (self._lines and age >= FLUSH_AFTER_S)):
+                if self._lost is None and (age >= period or (self._is_waiting() and age >= FLUSH_AFTER_S)):
                     self._try_send()
 
     def _try_send(self) -> None:

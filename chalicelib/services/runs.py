@@ -70,9 +70,8 @@ def run_process(process_id: int, time_left_s: Callable[[], float] = lambda: math
 
 def _give_back(process: Process, token: str) -> bool:
     """Let another delivery claim the process; False if it was not this worker's any more."""
-    note = processes.describe_note(process, f"Attempt {process.attempt} failed unexpectedly")
     try:
-        process_moves.release(process, token, note)
+        process_moves.release(process, token, f"Attempt {process.attempt} failed unexpectedly")
     except ClaimLostError:
         _clean_up_after_loss(process)
         return False

@@ -1,4 +1,4 @@
-"""The moves of a process: claim, report, hand over, end, give back, begin again.
+"""The moves of a process: claim, report, hand over, end, give back. Those that people ask for are `process_wishes`.
 
 Every move of a running process has the condition that the caller's claim still stands, so that a worker that was thought
 dead, or whose process was cancelled, can no longer change anything.
@@ -9,7 +9,6 @@ from typing import Any
 
 from chalicelib.errors import (
     ClaimLostError,
-    ConflictError,
     NotFoundError,
     ProcessBusyError,
     ProcessEndedError,
@@ -28,6 +27,7 @@ NOT_SENT = 0.0
 """When a process was last sent to its queue, where that is still to be done: the sweeper finds it at once."""
 
 _HOLDS_CLAIM = "#claim = :claim AND attribute_not_exists(#ended)"
+IS_OPEN = "attribute_exists(pk) AND attribute_not_exists(#ended)"
 _CLAIM_NAMES = {"#claim": "claim", "#ended": "terminal_timestamp"}
 _ENDING_NAMES = {"#until": "claimed_until", "#lpk": "list_pk", "#lsk": "list_sk"}
 
@@ -219,12 +219,12 @@ def succeed(process: Process, token: str, ended: str, group: Group | None, cards
         requests.update(
             _table(),
             processes.key(process.id),
-            _setting(on_record) + " REMOVE #until, #lpk, #lsk",
+            setting(on_record) + " REMOVE #until, #lpk, #lsk",
             _HOLDS_CLAIM,
-            names={**_CLAIM_NAMES, **_naming(on_record), **_ENDING_NAMES},
-            values={":claim": token, **_valuing(on_record)},
+            names={**_CLAIM_NAMES, **naming(on_record), **_ENDING_NAMES},
+            values={":claim": token, **valuing(on_record)},
         ),
-        _card_update(process, values),
+        card_update(process, values),
         checkpoints.drop(process.id),
         *cards,
     ]
@@ -258,29 +258,16 @@ def fail(process: Process, ended: str, message: str, token: str | None = None, n
     ProcessBusyError
         If `now` is given and somebody holds the process.
     """
-    values = {
-        "status": ProcessStatus.FAILED.value,
-        "terminal_timestamp": ended,
-        "failure_message": message[:MAX_FAILURE_MESSAGE],
-    }
-    names = {"#ended": "terminal_timestamp", **_naming(values), **_ENDING_NAMES}
-    bound = _valuing(values)
-    condition = "attribute_exists(pk) AND attribute_not_exists(#ended)"
+    condition = IS_OPEN
+    names: dict[str, str] = {}
+    bound: dict[str, Any] = {}
     if token is not None:
-        condition, names["#claim"], bound[":claim"] = _HOLDS_CLAIM, "claim", token
+        condition, names, bound = _HOLDS_CLAIM, {"#claim": "claim"}, {":claim": token}
     elif now is not None:
         condition += " AND (attribute_not_exists(#until) OR #until < :now)"
-        bound[":now"] = number(now)
-    write = requests.update(
-        _table(),
-        processes.key(process.id),
-        _setting(values) + " REMOVE #until, #lpk, #lsk",
-        condition,
-        names=names,
-        values=bound,
-    )
+        bound = {":now": number(now)}
     try:
-        requests.transact([write, _card_update(process, values), checkpoints.drop(process.id)])
+        requests.transact(failing(process, ended, message, condition, names, bound))
     except ConditionFailedError as error:
         if token is not None:
             raise ClaimLostError("the claim on the process no longer stands") from None
@@ -289,13 +276,13 @@ def fail(process: Process, ended: str, message: str, token: str | None = None, n
         raise ProcessEndedError(f"process {process.id} has ended") from None
 
 
-def release(process: Process, token: str, note: Write) -> None:
+def release(process: Process, token: str, note: str) -> None:
     """Give a process back, so that the next delivery can claim it at once, and say so in its log. One transaction.
 
     Parameters
     ----------
-    note : Write
-        What `describe_note` made of the line.
+    process : Process
+        As it was claimed: since then nobody else can have added a note.
 
     Raises
     ------
@@ -305,78 +292,63 @@ def release(process: Process, token: str, note: Write) -> None:
     write = _claimed_update(
         process.id,
         token,
-        "SET #released = :attempt REMOVE #until",
-        {"#released": "released_attempt", "#until": "claimed_until"},
-        {":attempt": process.attempt},
+        "SET #released = :attempt, #notes = :more REMOVE #until",
+        {"#released": "released_attempt", "#until": "claimed_until", "#notes": "notes"},
+        {":attempt": process.attempt, ":more": process.notes + 1},
     )
-    _fenced([write, note])
+    _fenced([write, processes.describe_note(process, note)])
 
 
-def restart(process: Process, enqueued_at: float) -> Process:
-    """Let a failed process begin again: same record, the log is kept. One transaction with its card.
-
-    Raises
-    ------
-    ConflictError
-        If it has not failed.
-    """
-    place = processes.open_place(process.id, process.created)
+def failing(
+    process: Process,
+    ended: str,
+    message: str,
+    condition: str,
+    names: Mapping[str, str],
+    bound: Mapping[str, Any],
+    more: str = "",
+) -> list[Write]:
+    """Describe that a process ends as failed, if a condition on its record holds; `more` is set on the record, too."""
     values = {
-        "status": ProcessStatus.PENDING.value,
-        "tries": 0,
-        "handovers": 0,
-        "done": 0,
-        "total": 0,
-        "enqueued_at": number(enqueued_at),
+        "status": ProcessStatus.FAILED.value,
+        "terminal_timestamp": ended,
+        "failure_message": message[:MAX_FAILURE_MESSAGE],
     }
-    on_record = values | place
-    names = {"#old": "status", "#ended": "terminal_timestamp", "#message": "failure_message"}
-    writes = [
-        requests.update(
-            _table(),
-            processes.key(process.id),
-            # without its claim a worker that still runs for the process has lost it
-            _setting(on_record) + " REMOVE #ended, #message, #claim",
-            "#old = :failed AND attribute_exists(#ended)",
-            names=names | _naming(on_record) | {"#claim": "claim"},
-            values=_valuing(on_record) | {":failed": ProcessStatus.FAILED.value},
-        ),
-        requests.update(
-            _table(),
-            processes.card_key(process.target_id, process.id),
-            "SET #status = :status REMOVE #ended, #message",
-            "attribute_exists(pk)",
-            names={"#status": "status", "#ended": "terminal_timestamp", "#message": "failure_message"},
-            values={":status": ProcessStatus.PENDING.value},
-        ),
-    ]
-    try:
-        requests.transact(writes)
-    except ConditionFailedError:
-        raise ConflictError("Only a failed process can be retried.") from None
-    return processes.get(process.id)
+    write = requests.update(
+        _table(),
+        processes.key(process.id),
+        setting(values) + (f", {more}" if more else "") + " REMOVE #until, #lpk, #lsk",
+        condition,
+        names={"#ended": "terminal_timestamp", **naming(values), **_ENDING_NAMES, **names},
+        values={**valuing(values), **bound},
+    )
+    return [write, card_update(process, values), checkpoints.drop(process.id)]
 
 
-def _setting(values: Mapping[str, Any]) -> str:
+def setting(values: Mapping[str, Any]) -> str:
+    """Return the clause that sets attributes to `valuing` under the placeholders of `naming`."""
     return "SET " + ", ".join(f"#{name} = :{name}" for name in values)
 
 
-def _naming(values: Mapping[str, Any]) -> dict[str, str]:
+def naming(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the placeholders of attributes."""
     return {f"#{name}": name for name in values}
 
 
-def _valuing(values: Mapping[str, Any]) -> dict[str, Any]:
+def valuing(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the placeholders of values."""
     return {f":{name}": value for name, value in values.items()}
 
 
-def _card_update(process: Process, values: Mapping[str, Any]) -> Write:
+def card_update(process: Process, values: Mapping[str, Any]) -> Write:
+    """Describe setting attributes of the card."""
     return requests.update(
         _table(),
         processes.card_key(process.target_id, process.id),
-        _setting(values),
+        setting(values),
         "attribute_exists(pk)",
-        names=_naming(values),
-        values=_valuing(values),
+        names=naming(values),
+        values=valuing(values),
     )
 
 

@@ -4,9 +4,8 @@ What a process goes through stands in `process_moves`.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from chalicelib.errors import (
     InvalidInputError,
@@ -28,6 +27,9 @@ _LOGS_TOGETHER = 10
 
 _INDEX_DIGITS = 8
 
+_NOTES_BEGIN = 10**14
+"""Where the numbers of notes begin; those of earlier versions, from a counter of all processes, are lower."""
+
 MAX_LOG_BYTES = 2_000_000
 """Of a longer log (many attempts) only the end is answered: a Lambda function answers at most 6 MB."""
 
@@ -42,7 +44,8 @@ def card_key(target_id: int, process_id: int) -> Key:
     return {"pk": f"TARGET#{target_id}", "sk": f"PROCESS#{process_id:015d}"}
 
 
-class LogPlace(NamedTuple):
+@dataclass(frozen=True)
+class LogPlace:
     """How far a log is known: the latest attempt, the last item of its own lines (-1: none), the process's last note."""
 
     attempt: int = 0
@@ -82,10 +85,15 @@ def next_id() -> int:
     return counters.next_id("PROCESS")
 
 
-def create(process: Process, enqueued_at: float, also: Sequence[Write] = ()) -> None:
+def create(process: Process, enqueued_at: float, also: Sequence[Write] = (), note: str = "") -> None:
     """Keep a new process, together with other writes. One transaction.
 
     Conditions: its target exists, neither its id nor its identifier is in use.
+
+    Parameters
+    ----------
+    note : str
+        The first line of its log, if there is to be one.
 
     Raises
     ------
@@ -114,6 +122,7 @@ def create(process: Process, enqueued_at: float, also: Sequence[Write] = ()) -> 
         "enqueued_at": number(enqueued_at),
         **open_place(process.id, process.created),
         **dict.fromkeys(("attempt", "tries", "released_attempt", "handovers", "done", "total"), 0),
+        "notes": 1 if note else 0,
     }
     card = {each: record[each] for each in ("id", "identifier", "created", "status", "process_type")}
     writes = [
@@ -126,6 +135,7 @@ def create(process: Process, enqueued_at: float, also: Sequence[Write] = ()) -> 
         ),
         requests.put(_table(), key(process.id), record, "attribute_not_exists(pk)"),
         requests.put(_table(), card_key(process.target_id, process.id), card),
+        *([describe_note(process, note)] if note else []),
         *also,
     ]
     try:
@@ -224,18 +234,14 @@ def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[dic
 
 
 def describe_note(process: Process, text: str) -> Write:
-    """Describe appending a line to the log from outside a run: who cancelled, who retried."""
-    # Behind the attempt's own lines, whose numbers begin with zeros, and in the order in which they were written.
-    index = counters.next_id("NOTE")
-    note_key = {"pk": f"PROCESS#{process.id}", "sk": f"LOG#{process.attempt:06d}#9{index:015d}"}
-    return requests.put(_table(), note_key, {"text": text + "\n"})
+    """Describe adding a line to the log from outside a run: who cancelled, who retried.
 
-
-def append_note(process: Process, text: str) -> None:
-    """Append such a line. One UpdateItem and one transaction (condition: the process exists); else nothing is done."""
-    is_there = requests.check(_table(), key(process.id), "attribute_exists(pk)")
-    with suppress(ConditionFailedError):
-        requests.transact([is_there, describe_note(process, text)])
+    It goes into a transaction that counts it (`notes`), for which `attempt` and `notes` must still be those of `process`. So
+    notes are written in the order of their numbers, and none is added to an attempt when the next one has begun.
+    """
+    # Behind the attempt's own lines, whose numbers begin with zeros.
+    sort_key = f"LOG#{process.attempt:06d}#9{_NOTES_BEGIN + process.notes:015d}"
+    return requests.put(_table(), {**key(process.id), "sk": sort_key}, {"text": text + "\n"})
 
 
 def open_processes() -> Iterator[tuple[Process, float, float | None]]:

@@ -13,7 +13,7 @@ from chalicelib.errors import ClaimLostError, ConflictError
 from chalicelib.pipelines.base import AsyncError, DataProduct, PipelineOutput
 from chalicelib.services import processes as service
 from chalicelib.services.runs import run_process
-from chalicelib.storage import clients, data_products, groups, process_moves, processes
+from chalicelib.storage import clients, data_products, groups, process_moves, process_wishes, processes
 from tests.conftest import Api, Aws, Clock, sqs_event
 from tests.factories_frames import star_pixels, write_frame
 from tests.jobs.conftest import FITS, Jobs
@@ -983,4 +983,4 @@ def test_a_run_whose_target_is_deleted_meanwhile_leaves_nothing(jobs: Jobs, way:
 def test_only_a_process_that_has_ended_as_failed_is_restarted(jobs: Jobs, clock: Clock) -> None:
     process = jobs.submit()
     with pytest.raises(ConflictError):
-        process_moves.restart(processes.get(process), clock().timestamp())
+        process_wishes.restart(processes.get(process), clock().timestamp(), "Retried")

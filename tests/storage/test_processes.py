@@ -12,7 +12,7 @@ from chalicelib.errors import (
     ProcessExhaustedError,
 )
 from chalicelib.models.processes import Process
-from chalicelib.storage import process_moves, processes
+from chalicelib.storage import process_moves, process_wishes, processes
 from chalicelib.storage.processes import IdentifierTakenError
 from tests.conftest import Aws
 from tests.storage import records
@@ -101,7 +101,7 @@ def test_nothing_moves_without_a_claim_that_stands(aws: Aws, process: Process, w
     else:
         process_moves.fail(claimed, ENDED, "Cancelled")
         if way == "cancelled and retried":
-            process_moves.restart(claimed, T0 + 1)
+            process_wishes.restart(claimed, T0 + 1, "Retried")
     before = aws.items()
     moves = [
         lambda: process_moves.report(process.id, "old", T0, done=1, total=1),
@@ -111,7 +111,7 @@ def test_nothing_moves_without_a_claim_that_stands(aws: Aws, process: Process, w
         lambda: process_moves.succeed(claimed, "old", ENDED, None, []),
         lambda: process_moves.succeed(claimed, "old", ENDED, records.Group(5, "zombie", ENDED), []),
         lambda: process_moves.fail(claimed, ENDED, "zombie", "old"),
-        lambda: process_moves.release(claimed, "old", processes.describe_note(claimed, "zombie")),
+        lambda: process_moves.release(claimed, "old", "zombie"),
     ]
     for move in moves:
         with pytest.raises(ClaimLostError):
@@ -121,7 +121,7 @@ def test_nothing_moves_without_a_claim_that_stands(aws: Aws, process: Process, w
 
 def test_a_process_given_back_is_free_at_once(process: Process) -> None:
     claimed = process_moves.claim(process.id, "first", T0)
-    process_moves.release(claimed, "first", processes.describe_note(claimed, "fell"))
+    process_moves.release(claimed, "first", "fell")
     again = process_moves.claim(process.id, "second", T0)
     assert (again.attempt, again.released_attempt) == (2, 1)
     assert processes.get_with_log(process.id)[1] == "fell\n"
@@ -163,7 +163,7 @@ def test_log_items_are_joined_in_the_order_of_attempts_and_lines(process: Proces
     first = process_moves.claim(process.id, "first", T0)
     for number in range(11):
         process_moves.report(process.id, "first", T0, done=0, total=0, log=(first.attempt, number, f"{number} "))
-    processes.append_note(first, "note")
+    process_moves.release(first, "first", "note")
     second = process_moves.claim(process.id, "second", T0 + 100)
     process_moves.report(process.id, "second", T0 + 100, done=0, total=0, log=(second.attempt, 0, "second"))
     assert processes.get_with_log(process.id)[1] == "0 1 2 3 4 5 6 7 8 9 10 note\nsecond"
@@ -180,11 +180,39 @@ def test_a_log_larger_than_a_query_and_than_an_answer_shows_its_end(process: Pro
     assert len(log) < 2_000_100
 
 
-def test_a_note_about_a_process_that_is_gone_is_not_kept(aws: Aws, process: Process) -> None:
+def test_a_wish_about_a_process_that_is_gone_leaves_nothing(aws: Aws, process: Process) -> None:
     processes.delete(process)
     before = aws.items()
-    processes.append_note(process, "too late")
+    with pytest.raises(ProcessEndedError):
+        process_wishes.cancel(process, ENDED, "too late")
+    with pytest.raises(ConflictError):
+        process_wishes.restart(process, T0, "too late")
     assert aws.items() == before
+
+
+def test_a_wish_is_noted_under_the_attempt_that_the_process_has_reached(aws: Aws, process: Process) -> None:
+    process_moves.claim(process.id, "worker", T0)
+    ended = process_wishes.cancel(process, ENDED, "Cancelled")  # by somebody who has read it before the claim
+    assert ended.attempt == 1
+    again = process_wishes.restart(process, T0 + 1, "Retried")
+    process_moves.claim(process.id, "next", T0 + 2)
+    process_wishes.cancel(again, ENDED, "Cancelled again")
+    _, entries = processes.read_log(process.id)
+    assert [(each.attempt, each.text) for each in entries] == [
+        (1, "Cancelled\n"),
+        (1, "Retried\n"),
+        (2, "Cancelled again\n"),
+    ]
+
+
+def test_of_many_who_cancel_and_retry_at_once_each_that_is_heard_has_one_line(aws: Aws, process: Process) -> None:
+    wishes = [lambda: process_wishes.cancel(process, ENDED, "Cancelled")] * 4
+    wishes += [lambda: process_wishes.restart(process, T0, "Retried")] * 4
+    heard = sum(isinstance(each, Process) for each in at_once(wishes))
+    _, entries = processes.read_log(process.id)
+    assert len(entries) == heard >= 1
+    assert [each.text for each in entries] == (["Cancelled\n", "Retried\n"] * 4)[:heard]
+    assert processes.get(process.id).notes == heard
 
 
 def test_a_process_with_a_long_log_is_deleted_whole(aws: Aws, process: Process) -> None:
@@ -200,7 +228,7 @@ def test_a_process_with_a_long_log_is_deleted_whole(aws: Aws, process: Process) 
 
 def test_a_restart_at_once_is_one_restart(process: Process) -> None:
     process_moves.fail(process, ENDED, "over")
-    outcomes = at_once([lambda: process_moves.restart(process, T0 + 1)] * 5)
+    outcomes = at_once([lambda: process_wishes.restart(process, T0 + 1, "Retried")] * 5)
     assert sum(isinstance(each, Process) for each in outcomes) == 1
     assert sum(isinstance(each, ConflictError) for each in outcomes) == 4
 
@@ -212,7 +240,7 @@ def test_open_processes_are_those_that_have_not_ended(aws: Aws, process: Process
     process_moves.fail(failed, ENDED, "over")
     process_moves.succeed(process_moves.claim(created.id, "worker", T0), "worker", ENDED, None, [])
     process_moves.fail(again, ENDED, "over")
-    process_moves.restart(again, T0 + 5)
+    process_wishes.restart(again, T0 + 5, "Retried")
     found = {each.id: (sent, until) for each, sent, until in processes.open_processes()}
     assert found == {process.id: (T0, None), running.id: (T0, T0 + LEASE_S), again.id: (T0 + 5, None)}
 
