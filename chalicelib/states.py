@@ -28,6 +28,18 @@ PRODUCTION_STATUSES = (
 )
 """asimov's vocabulary for the status of a production; stored and answered in lower case."""
 
+KINDS = {
+    "waiting": ("ready", "wait", "pending"),
+    "working": ("running", "processing", "uploading", "restart"),
+    "done": ("finished", "uploaded", "complete", "reviewed", "created"),
+    "asking": ("review", "manual"),
+    "failed": ("stuck", "review_failed", "failed"),
+    "stopped": ("stop", "stopped", "cancelled"),
+}
+"""What a status means to those who look: each kind has a colour and a sign of its own. Asking: for a person."""
+
+_KIND_OF = {status: kind for kind, statuses in KINDS.items() for status in statuses}
+
 
 class ProcessStatus(StrEnum):
     """The fixed status words of a process. A running pipeline may set any other text in between."""
@@ -44,3 +56,8 @@ TERMINAL_STATUSES = (ProcessStatus.CREATED, ProcessStatus.FAILED)
 def is_terminal(status: str) -> bool:
     """Say whether a process with this status has ended."""
     return status in TERMINAL_STATUSES
+
+
+def kind_of(status: str) -> str:
+    """Return the kind of a status; a text of a pipeline's own means that it is at work."""
+    return _KIND_OF.get(status, "working")

@@ -13,7 +13,7 @@ from math import ceil, sqrt
 
 from chalicelib.handlers.pages.heights import Columns, Lane, Member
 
-BOX_WIDTH = 176
+BOX_WIDTH = 184
 BOX_HEIGHT = 46
 COLUMN_GAP = 64
 """Between two columns, in pixels: room for the arrows' curves."""
@@ -26,7 +26,7 @@ MARGIN = 14
 PAGE_COLUMNS = 4
 """Columns that fit a wide page without scrolling."""
 
-SMALL_COLUMN = 12
+SMALL_COLUMN = 24
 """Boxes that a column takes, however few there are in all."""
 
 MAX_MISSING = 100
