@@ -9,6 +9,7 @@ from acceptance.server import Server
 from local.client import Client
 from local.demo_checks import wait_for
 from local.frames import make_frames
+from local.uploads import upload_file
 
 FRAMES = 12
 SIZE_PX = 160
@@ -48,7 +49,7 @@ def make_content(server: Server, folder: Path) -> Content:
     client = server.client()
     target = make_target(client, "HAT-P-32")
     frames = make_frames(folder, FRAMES, SIZE_PX, SEED, star_count=60, cadence_s=300)
-    products = [client.upload_frame(frame, target) for frame in frames]
+    products = [upload_file(client, frame, target) for frame in frames]
     film = run(client, target, "Timelapse", products, options={"format": "mp4", "size": 160})
     make_event(client)
     return Content(target, products, film)

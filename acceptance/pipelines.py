@@ -63,6 +63,11 @@ class Gate:
     def __init__(self, file: Path) -> None:
         self._file = file
 
+    @property
+    def name(self) -> str:
+        """What the option `gate` is to be."""
+        return self._file.name
+
     def let(self, steps: int) -> None:
         """Let the run take so many steps in all."""
         draft = self._file.with_suffix(".new")
