@@ -36,6 +36,8 @@ class Parameter:
         Whether it must be given.
     place : str
         ``query`` or ``header``.
+    is_checked : bool
+        Whether there are values that are refused.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Parameter:
     kind: Any = str
     is_required: bool = False
     place: str = "query"
+    is_checked: bool = True
 
 
 @dataclass(frozen=True)

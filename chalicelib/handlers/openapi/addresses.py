@@ -17,6 +17,7 @@ _TEXTS: dict[str, tuple[str, Schema, str]] = {
     "folder": ("Name of the target, as it stands in addresses.", {"minLength": 1}, "Hercules Globular Cluster"),
     "observation": ("`none`: files belong to targets.", {"minLength": 1}, "none"),
     "file_name": ("Name of the file, as it stands in addresses.", {"minLength": 1}, "tl_1_20190926154515_t.gif"),
+    "asset": ("Name of the file.", {"minLength": 1}, "docs.js"),
 }
 _RECORDS = {"observation_pk": "an observation", "template_id": "an observation template"}
 

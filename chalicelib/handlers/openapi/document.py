@@ -118,7 +118,8 @@ def _describe(each: _Operation, schemas: Schemas) -> Schema:
     parameters = [_parameter(parameter) for parameter in operation.parameters]
     described: Schema = {
         "operationId": told.name,
-        "summary": " ".join(summary.split()).removesuffix("."),
+        # plain text, unlike descriptions
+        "summary": " ".join(summary.split()).removesuffix(".").replace("`", ""),
         "tags": [tag_of(each.view).name],
         "security": [] if each.is_open else [{BEARER: []}],
         "parameters": [*parameters, *([_KEY] if each.method == "POST" else [])],

@@ -43,7 +43,7 @@ def statuses(method: str, operation: Operation, *, names_records: bool, is_open:
     has_body = operation.takes is not None or "requestBody" in operation.more
     is_keyed = method == "POST"
     found = {500, *GATEWAY, *operation.refuses, *(status for status in operation.answers if status >= 400)}
-    if has_body or is_keyed or operation.parameters:
+    if has_body or is_keyed or any(parameter.is_checked for parameter in operation.parameters):
         found.add(400)
     if has_body:
         found.add(413)

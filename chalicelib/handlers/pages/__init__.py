@@ -4,7 +4,7 @@ Templates, style and scripts lie in `chalicelib/pages/`. A page is one answer wi
 part of it, and the Content-Security-Policy names their hashes and nothing else.
 """
 
-from chalicelib.handlers.pages import events, groups, home, processes, targets
+from chalicelib.handlers.pages import docs, events, groups, home, processes, targets
 from chalicelib.handlers.pages.rendering import blueprint
 
-__all__ = ["blueprint", "events", "groups", "home", "processes", "targets"]
+__all__ = ["blueprint", "docs", "events", "groups", "home", "processes", "targets"]
