@@ -11,7 +11,7 @@ from chalicelib.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from chalicelib.models.processes import Process, summary
+from chalicelib.models.processes import Process, PublicProcess, summary
 from chalicelib.settings import get_settings
 from chalicelib.storage import counters, lists, requests, targets
 from chalicelib.storage.convert import number
@@ -214,7 +214,7 @@ def read_log(process_id: int, after: LogPlace | None = None) -> tuple[Process, l
     return process, found
 
 
-def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[dict[str, Any]]:
+def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[PublicProcess]:
     """Return the published fields of a target's processes, newest first. One consistent Query of the target's partition.
 
     Raises
