@@ -15,8 +15,6 @@ from pathlib import Path
 from deployment.layer import compile_modules
 
 NOT_NEEDED = (
-    # a page that tries out APIs: 1.7 MB
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui*",
     *(
         f"aws_lambda_powertools/utilities/{utility}/*"
         for utility in ("auth_alpha", "data_masking", "feature_flags", "kafka")
