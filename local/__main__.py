@@ -1,17 +1,23 @@
-"""`python -m local ...`: serve, demo, env; the other commands are what these start."""
+"""`python -m local ...`: serve, demo, env, and what talks to a deployment; commands without help are what `serve` starts."""
 
 import argparse
+import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from local.home import Home
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    parser = make_parser(os.environ.get("LOCAL_PROGRAM") or "python -m local")
+    options = parser.parse_args(with_verb(sys.argv[1:] if arguments is None else arguments))
+    if "run" in options:
+        from local.cli.session import perform
+
+        return perform(options.run, options)
     command: str = options.command
     from pydantic import ValidationError
 
@@ -34,9 +40,48 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description="Sidereal on one machine.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{serve,demo,env}")
+NOUNS = ("status", "events", "productions", "targets", "upload", "timelapse")
+"""What talks to a deployment; a module of `local.cli` each."""
+
+WITH_VERBS = ("events", "productions", "targets")
+
+EXAMPLES = """
+examples:
+  %(prog)s serve --port 8000 --create-key
+  %(prog)s status
+  %(prog)s upload night1/ --target "M 13" --ra 250.42 --dec 36.46
+  %(prog)s timelapse "M 13" --flag align --output film.mp4
+  %(prog)s productions set GW150914 Prod0 --status running
+  %(prog)s COMMAND --help
+
+environment:
+  SIDEREAL_URL    the deployment (default: the server that runs here, else http://127.0.0.1:8000)
+  ASIMOV_API_KEY  a key of it, `token` or `token:user` (default: the key of this machine)
+
+exit codes: 0 done, 1 failed or not ready, 2 wrong arguments, 130 interrupted
+"""
+
+
+def make_parser(program: str) -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    from local.cli import completion
+
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Sidereal: on this machine, and wherever it is deployed.",
+        epilog=EXAMPLES.strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serving(commands)
+    for noun in NOUNS:
+        importlib.import_module(f"local.cli.{noun}").add(commands)
+    completion.add(commands, make_parser)
+    _add_internal(commands)
+    return parser
+
+
+def _add_serving(commands: Any) -> None:
     serve = commands.add_parser("serve", help="run everything until interrupted")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument(
@@ -49,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="upload frames, make a timelapse, create an event, stop")
     demo.add_argument("--frames", type=Path, help="folder of FITS frames; made up by default")
     commands.add_parser("env", help="print the variables that let other programs reach the running server's AWS")
+
+
+def _add_internal(commands: Any) -> None:
+    """Add what `serve` starts; without a help text it is not listed."""
     commands.add_parser("provision")
     http = commands.add_parser("http")
     http.add_argument("fd", type=int)
@@ -61,7 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     portal = commands.add_parser("portal")
     portal.add_argument("fd", type=int)
     portal.add_argument("folder", type=Path)
-    return parser
+
+
+def with_verb(arguments: list[str]) -> list[str]:
+    """Return arguments in which a noun that stands alone, or with options only, has its verb: `list`."""
+    if arguments and arguments[0] in WITH_VERBS:
+        following = arguments[1:2]
+        if not following or (following[0].startswith("-") and following[0] not in ("-h", "--help")):
+            return [arguments[0], "list", *arguments[1:]]
+    return arguments
 
 
 def _port(text: str) -> int:

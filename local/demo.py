@@ -13,19 +13,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-from local.client import Client, RefusedError
-from local.demo_checks import POLL_S, STALL_S, DemoError, check_film
+from local.client import Client
+from local.demo_checks import STALL_S, DemoError, check_film
 from local.demo_observing import SETTINGS, Observing
+from local.faults import ClientError
+from local.following import follow
 from local.home import Home
 from local.serve import Options, serve
 from local.supervisor import Supervisor
+from local.uploads import NoFramesError, Uploads, find_frames
 
 FRAME_COUNT = 40
 FRAME_SIZE_PX = 512
 SEED = 20_260_110
-
-NO_FRAMES = (".md", ".json", ".txt", ".csv", ".yaml", ".yml", ".toml", ".py", ".html", ".pdf", ".log", ".gitignore")
-"""Files that lie beside frames and are not meant as one."""
 
 INTERRUPTED = 130
 
@@ -85,48 +85,44 @@ class Demo:
         return find_frames(self.frames_folder)
 
     def _upload(self, client: Client, frames: list[Path], target: int) -> list[int]:
-        products: list[int] = []
-        refused: list[str] = []
-        for frame in tqdm(frames, desc="uploading", unit="frame", disable=None, file=sys.stdout):
-            try:
-                products.append(client.upload_frame(frame, target))
-            except RefusedError as error:
-                if error.status != 400:
-                    raise
-                refused.append(f"not taken: {frame.name}: {error.text}")
-        print(f"{len(products)} of {len(frames)} frames uploaded")
-        for line in refused:
-            print(f"  {line}")
-        if not products:
+        total = sum(frame.stat().st_size for frame in frames)
+        with tqdm(desc="uploading", unit="B", unit_scale=True, total=total, disable=None, file=sys.stdout) as bar:
+            uploads = Uploads(client, target, heed=bar.update)
+            uploads.send(frames)
+        print(f"{len(uploads.products)} of {len(frames)} frames uploaded")
+        for frame, reason in sorted(uploads.refused.items()):
+            print(f"  not taken: {frame.name}: {reason}")
+        if not uploads.products:
             raise DemoError("none of the frames was taken")
-        return products
+        return sorted(uploads.products.values())
 
     def _run_timelapse(self, client: Client, target: int, products: list[int]) -> dict[str, Any]:
         body = {"target": target, "pipeline": "Timelapse", "products": products, "flags": {}}
         process = client.call("POST", "/api/pipeline/", json=body)
         path = f"/api/pipeline/{process['id']}/"
-        last_seen: object = None
-        changed = time.monotonic()
+        last_seen = time.monotonic()
+
+        def sleep(seconds: float) -> None:
+            if time.monotonic() - last_seen > STALL_S:
+                raise DemoError(f"nothing has happened to process {process['id']} for {STALL_S:g} s")
+            time.sleep(seconds)
+
         with tqdm(desc="timelapse", unit="frame", total=len(products), disable=None, file=sys.stdout) as bar:
-            while process["status"] not in ("created", "failed"):
-                time.sleep(POLL_S)
-                process = client.call("GET", path)
-                progress = process.get("progress") or {}
-                done, total = int(progress.get("done") or 0), int(progress.get("total") or 0)
-                bar.total = total or bar.total
-                bar.update(done - bar.n)
-                if (process["status"], done) != last_seen:
-                    last_seen, changed = (process["status"], done), time.monotonic()
-                elif time.monotonic() - changed > STALL_S:
-                    raise DemoError(f"nothing has happened to process {process['id']} for {STALL_S:g} s")
-        log = client.call("GET", f"/api/pipeline/logs/{process['id']}/")
-        for line in str(log.get("logs", "")).splitlines():
-            if "left out" in line.lower():
-                print(f"  {line}")
-        if process["status"] == "failed":
+            for message in follow(client, f"{path}stream", sleep):
+                last_seen = time.monotonic()
+                if message.event == "process":
+                    process = message.data
+                    progress = process["progress"]
+                    bar.total = progress["total"] or bar.total
+                    bar.update(progress["done"] - bar.n)
+                elif message.event == "log":
+                    for line in message.data["text"].splitlines():
+                        if "left out" in line.lower():
+                            bar.write(f"  {line}", file=sys.stdout)
+        if process["status"] != "created":
             raise DemoError(f"the timelapse failed: {process.get('failure_message')}")
         self.facts.append(f"process     {process.get('identifier')} ({path})")
-        return process
+        return dict(process)
 
     def _keep_timelapse(self, client: Client, target: int, process: dict[str, Any]) -> None:
         detail = client.call("GET", f"/api/target/{target}/")
@@ -151,23 +147,6 @@ class Demo:
         self.facts.append(f"event       {found['name']} with {len(found['productions'])} production")
 
 
-def find_frames(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be frames, by name.
-
-    Raises
-    ------
-    DemoError
-        If there is no such folder, or none in it.
-    """
-    if not folder.is_dir():
-        raise DemoError(f"there is no folder {folder}")
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    frames = [file for file in files if not file.name.lower().endswith(NO_FRAMES)]
-    if not frames:
-        raise DemoError(f"there are no frames in {folder}")
-    return frames
-
-
 def demo_command(frames_folder: Path | None) -> int:
     """Run `python -m local demo`: a server on free ports, the steps, the end; returns the exit code."""
     output = Home.default().root / "demo"
@@ -188,7 +167,7 @@ def demo_command(frames_folder: Path | None) -> int:
                     Demo(frames_folder, state, home.mail, output).run(Client(url, token))
                     outcome.append(None)
                 except Exception as error:  # noqa: BLE001 - whatever went wrong is the outcome
-                    outcome.append(f"{error}" if isinstance(error, (DemoError, RefusedError)) else f"{error!r}")
+                    outcome.append(f"{error}" if isinstance(error, (DemoError, ClientError)) else f"{error!r}")
                 finally:
                     supervisor.stop()
 
@@ -200,7 +179,7 @@ def demo_command(frames_folder: Path | None) -> int:
             options = Options(home, port=0, own_key=f"{token}:demo", overrides=overrides)
             serve(options, supervisor, lambda _: None, begin)
             interrupted = supervisor.is_interrupted
-    except DemoError as error:
+    except (DemoError, NoFramesError) as error:
         outcome.append(str(error))
     finally:
         shutil.rmtree(state, ignore_errors=True)

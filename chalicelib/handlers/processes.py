@@ -2,16 +2,18 @@
 
 from chalice import Blueprint
 
+from chalicelib import clock
+from chalicelib.handlers import paging
 from chalicelib.handlers.http import Router
 from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.models.pipelines import PublicPipeline
-from chalicelib.models.processes import Process, ProcessDetail, ProcessInput, ProcessLog
+from chalicelib.models.processes import Process, ProcessDetail, ProcessesThatRun, ProcessInput, ProcessLog
 from chalicelib.models.validation import validate_telescope
 from chalicelib.pipelines import registry
 from chalicelib.services import processes as service
-from chalicelib.storage import processes
+from chalicelib.storage import process_rows, processes
 
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
@@ -21,6 +23,19 @@ router = Router(blueprint, TELESCOPE)
 def list_pipelines(_request: Request) -> Reply:
     """List the pipelines with their flags and suffixes."""
     return Reply([registry.describe(name, pipeline) for name, pipeline in registry.all_pipelines().items()])
+
+
+@operation({200: ProcessesThatRun}, parameters=(paging.LIMIT,))
+def list_open_processes(request: Request) -> Reply:
+    """List the newest processes that have not ended, of all targets; 100 unless `limit` says otherwise."""
+    found = process_rows.newest_open(paging.limit_of(request, 100))
+    answer: ProcessesThatRun = {
+        "timestamp": clock.now().timestamp(),
+        "count": found.count,
+        "is_all": found.is_all,
+        "processes": [row.public() for row in found.newest],
+    }
+    return Reply(answer)
 
 
 @operation({202: ProcessDetail}, takes=ProcessInput, refuses=(503,))
@@ -64,6 +79,7 @@ def _accepted(process: Process, request: Request) -> Reply:
 
 
 router.add("/api/pipelines", GET=list_pipelines)
+router.add("/api/async/status", GET=list_open_processes)
 router.add("/api/pipeline", POST=start_process)
 router.add("/api/pipeline/{process_id}", GET=get_process)
 router.add("/api/pipeline/{process_id}/cancel", POST=cancel_process)

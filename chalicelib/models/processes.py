@@ -68,6 +68,28 @@ class Progress(TypedDict):
     total: int
 
 
+class OpenProcess(TypedDict):
+    """A process that has not ended, as the list of these shows it."""
+
+    id: int
+    identifier: str
+    target: int
+    process_type: str
+    created: UnixTime
+    status: str
+    progress: Progress
+    view_url: Address
+
+
+class ProcessesThatRun(TypedDict):
+    """The newest processes that have not ended, of all targets."""
+
+    timestamp: Annotated[float, Field(description="The server's time: UNIX time in seconds.")]
+    count: Annotated[int, Field(description="How many there are; at least so many where `is_all` is false.")]
+    is_all: Annotated[bool, Field(description="Whether all of them were counted.")]
+    processes: list[OpenProcess]
+
+
 class ProcessDetail(PublicProcess, OutputGroup):
     """A process with what it was started with, and its progress."""
 

@@ -5,7 +5,9 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib import clock
 from chalicelib.errors import NotFoundError
+from chalicelib.models.processes import OpenProcess
 from chalicelib.settings import get_settings
 from chalicelib.states import is_terminal
 from chalicelib.storage import requests
@@ -35,6 +37,19 @@ class ProcessRow:
     def is_ended(self) -> bool:
         """Whether it has succeeded or failed."""
         return is_terminal(self.status)
+
+    def public(self) -> OpenProcess:
+        """Return the form in which the API lists it."""
+        return {
+            "id": self.id,
+            "identifier": self.identifier,
+            "target": self.target_id,
+            "process_type": self.process_type,
+            "created": clock.to_unix(self.created),
+            "status": self.status,
+            "progress": {"done": self.done, "total": self.total},
+            "view_url": f"/pipeline/{self.id}",
+        }
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def _drive_targets(ask: Asker) -> int:
         ask("GET", path, 200, TARGET)
     shown = {"target": {"name": NAME, "extra_fields": {"mykey": "myvalue"}}, "timelapses": []}
     ask("GET", f"/api/target/{target}/", 200, shown)
+    ask("GET", "/api/async/status/", 200, {"timestamp": float, "count": int, "is_all": bool, "processes": list})
     ask("GET", f"/api/async/status/{target}/", 200, {"timestamp": float, "processes": []})
     ask("GET", f"/api/targets/?name={quote(NAME)}", 200, page(TARGET))
     ask("GET", "/api/targets/?cone_search=250.4,36.4,0.5", 200, page(TARGET))

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.pipelines.base import ReducedDatum
 from chalicelib.storage import circuits, clients, lists
+from chalicelib.storage.processes import OPEN_SHARDS
 from tests.asking import asked, prepare
 from tests.conftest import Aws, Clock
 from tests.jobs.conftest import Jobs
@@ -160,6 +161,10 @@ def test_a_key_costs_one_request_and_where_nothing_is_created_one_more(api: Any,
     refused = ["PutItem", "TransactWriteItems", "DeleteItem"]
     assert cost("POST", "/api/v1/events/", event, headers={"Idempotency-Key": "b"}, status=409) == refused
     assert cost("POST", "/api/v1/events/", event, headers=key, status=401, token=None) == []
+
+
+def test_what_runs_is_asked_of_each_partition_of_the_index_once(api: Any, cost: Any) -> None:
+    assert cost("GET", "/api/async/status/", status=200) == ["Query"] * OPEN_SHARDS
 
 
 def test_a_thumbnail_that_is_made_costs_one_request_and_an_archive_two(

@@ -5,29 +5,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from local.client import Client, RefusedError, _error_text
-from local.demo import find_frames, remove_leftovers
+from local.client import Client
+from local.demo import remove_leftovers
 from local.demo_checks import DemoError, check_film, wait_for
 from local.demo_observing import EMAIL, SETTINGS, Observing
 from local.home import Home
 from local.serve import _lock
-
-
-def test_files_beside_frames_are_left_out(tmp_path: Path) -> None:
-    for name in ("b.fits", "a b ü.FITS", "c.fits.fz", "d", "README.md", "MANIFEST.json", ".hidden", "notes.TXT"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.fits").mkdir()
-
-    assert [file.name for file in find_frames(tmp_path)] == ["a b ü.FITS", "b.fits", "c.fits.fz", "d"]
-
-
-def test_a_folder_without_frames_is_told(tmp_path: Path) -> None:
-    (tmp_path / "README.md").touch()
-
-    with pytest.raises(DemoError, match="no frames"):
-        find_frames(tmp_path)
-    with pytest.raises(DemoError, match="no folder"):
-        find_frames(tmp_path / "missing")
 
 
 def save_film(file: Path, count: int) -> None:
@@ -95,22 +78,3 @@ def test_what_a_killed_demonstration_left_is_removed_and_a_running_one_stays(tmp
         remove_leftovers(tmp_path)
 
         assert sorted(file.name for file in tmp_path.iterdir()) == ["state-1", "t.gif"]
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        (b'{"detail": "Not found."}', "Not found."),
-        (b'{"error": "Event not found"}', "Event not found"),
-        (b'{"name": ["too long", "odd"], "ra": ["missing"]}', "name: too long odd; ra: missing"),
-        (b"<html>", "<html>"),
-    ],
-)
-def test_both_families_of_errors_are_read(body: bytes, text: str) -> None:
-    import requests
-
-    reply = requests.Response()
-    reply._content, reply.status_code = body, 400
-
-    assert _error_text(reply) == text
-    assert str(RefusedError("GET", "/x", 404, text)) == f"GET /x answered 404: {text}"
