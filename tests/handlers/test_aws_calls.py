@@ -55,6 +55,17 @@ def test_production_is_created_read_changed_deleted_with_one_request_each(api: A
     assert cost("DELETE", PROD, status=204) == ["TransactWriteItems"]
 
 
+def test_pages_of_events_cost_few_requests(api: Any, cost: Any) -> None:
+    assert cost("GET", "/events", status=200) == ["GetItem"]
+    for event in ("GW1", "GW2"):
+        api.post("/api/v1/events/", {"name": event})
+        api.post(f"/api/v1/productions/{event}", {"name": "Prod_A", "pipeline": "bilby"})
+        api.post(f"/api/v1/productions/{event}", {"name": "Prod_B", "pipeline": "bilby", "dependencies": ["Prod_A"]})
+    assert sorted(cost("GET", "/events", status=200)) == ["BatchGetItem", "GetItem", "Query"]
+    assert cost("GET", "/events/GW1", status=200) == ["Query"]
+    assert cost("GET", "/events/none", status=404) == ["Query"]
+
+
 def test_production_with_dependencies_costs_one_request_more(api: Any, cost: Any) -> None:
     api.post("/api/v1/events/", {"name": "GW150914"})
     body = {"name": "Prod_A", "pipeline": "bilby", "dependencies": ["Prod_B"]}

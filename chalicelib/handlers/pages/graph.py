@@ -93,7 +93,7 @@ def draw(needs: Mapping[str, Sequence[str]]) -> Drawing:
     # The nearest come first: what is needed through others is needed anyway.
     drawn.sort(key=lambda ends: abs(column_of[ends[1]] - column_of[ends[0]]))
     arrows = drawn[:MAX_ARROWS]
-    middle_of, lanes = _stack(column_of, arrows)
+    middle_of, ways = _stack(column_of, arrows)
 
     boxes = {
         name: Box(name, column, _left(column), middle_of[name] - BOX_HEIGHT / 2, name not in needs)
@@ -109,7 +109,7 @@ def draw(needs: Mapping[str, Sequence[str]]) -> Drawing:
         bottom = boxes[name].y + BOX_HEIGHT
     return Drawing(
         tuple(boxes.values()),
-        tuple(_arrows(arrows, boxes, lanes, middle_of)),
+        tuple(_arrows(arrows, boxes, ways, middle_of)),
         _left(column_count) - COLUMN_GAP + MARGIN,
         ceil(bottom) + MARGIN,
         max(0, len(missing) - MAX_MISSING),
@@ -158,30 +158,36 @@ def _columns(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return found
 
 
-def _stack(column_of: Mapping[str, int], arrows: Iterable[Ends]) -> tuple[dict[Member, float], dict[Ends, list[Lane]]]:
-    """Return the middles of boxes and lanes, in pixels from the top, and the lanes that each arrow takes.
+def _stack(
+    column_of: Mapping[str, int], arrows: Iterable[Ends]
+) -> tuple[dict[Member, float], dict[Ends, tuple[Member, list[Lane]]]]:
+    """Return the middles of boxes and lanes, in pixels from the top, and the way of each arrow that goes through lanes.
 
-    A lane is the way of all arrows from one box through one column: `(source, column)`.
+    A lane is the way of all arrows from one box through one column, `(source, column)`. An arrow's way begins where the
+    arrows that go less far leave it: at the box or in a lane.
     """
     columns = Columns(max(column_of.values(), default=-1) + 1)
     for name, column in column_of.items():
         columns.add(name, column, ROW_HEIGHT)
-    lanes: dict[Ends, list[Lane]] = {}
+    ways: dict[Ends, tuple[Member, list[Lane]]] = {}
+    furthest: dict[str, Member] = {}
     lane_count = 0
     for source, target in arrows:
-        way = [(source, column) for column in range(column_of[source] + 1, column_of[target])]
-        new = [lane for lane in way if lane not in columns.heights]
-        if column_of[target] <= column_of[source] or lane_count + len(new) > MAX_LANES:
+        start = furthest.get(source, source)
+        first = (start[1] if isinstance(start, tuple) else column_of[source]) + 1
+        lanes = [(source, column) for column in range(first, column_of[target])]
+        if column_of[target] <= column_of[source] or lane_count + len(lanes) > MAX_LANES:
             continue
-        lane_count += len(new)
-        for lane in new:
+        lane_count += len(lanes)
+        for lane in lanes:
             columns.add(lane, lane[1], LANE_HEIGHT)
-        lanes[source, target] = way
-        steps: list[Member] = [source, *way, target]
-        for one, two in pairwise(steps):
+        steps: list[Member] = [start, *lanes]
+        for one, two in pairwise([*steps, target]):
             columns.join(one, two)
+        ways[source, target] = start, lanes
+        furthest[source] = steps[-1]
     columns.order()
-    return {member: round(MARGIN + BOX_HEIGHT / 2 + middle, 1) for member, middle in columns.stack().items()}, lanes
+    return {member: round(MARGIN + BOX_HEIGHT / 2 + middle, 1) for member, middle in columns.stack().items()}, ways
 
 
 def _left(column: int) -> int:
@@ -191,26 +197,21 @@ def _left(column: int) -> int:
 def _arrows(
     kept: Iterable[Ends],
     boxes: Mapping[str, Box],
-    lanes: Mapping[Ends, Sequence[Lane]],
+    ways: Mapping[Ends, tuple[Member, Sequence[Lane]]],
     middle_of: Mapping[Member, float],
 ) -> Iterator[Arrow]:
-    """Yield the arrows; one whose way another one from the same box has taken begins where they part."""
-    taken: set[Lane] = set()
     for source, target in kept:
         box, other = boxes[source], boxes[target]
-        x, y = box.x + BOX_WIDTH, box.y + BOX_HEIGHT / 2
-        end_x, end_y = other.x, other.y + BOX_HEIGHT / 2
+        start, lanes = ways.get((source, target), (source, ()))
+        x = _left(start[1] if isinstance(start, tuple) else box.column) + BOX_WIDTH
+        y = middle_of[start]
+        path = f"M{x} {y:.7g}"
+        for lane in lanes:
+            left = _left(lane[1])
+            path += f"{_curve(x, y, left, middle_of[lane])}H{left + BOX_WIDTH}"
+            x, y = left + BOX_WIDTH, middle_of[lane]
         is_back = other.column <= box.column
-        path = f"M{x:.7g} {y:.7g}"
-        for lane in lanes.get((source, target), ()):
-            left, height = _left(lane[1]), middle_of[lane]
-            if lane in taken:
-                path = f"M{left + BOX_WIDTH} {height:.7g}"
-            else:
-                path += f"{_curve(x, y, left, height)}H{left + BOX_WIDTH}"
-            x, y = left + BOX_WIDTH, height
-            taken.add(lane)
-        path += _curve(x, y, end_x, end_y, BOX_HEIGHT if is_back else 0)
+        path += _curve(x, y, other.x, middle_of[target], BOX_HEIGHT if is_back else 0)
         yield Arrow(source, target, path, is_back)
 
 

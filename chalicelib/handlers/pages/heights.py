@@ -11,7 +11,7 @@ Member = str | Lane
 """What stands in a column: a box, by its name, or a lane."""
 
 SWEEPS = 8
-"""Times that the columns are gone through, forth and back in turn."""
+"""Times, at most, that the columns are gone through, forth and back in turn."""
 
 
 class Columns:
@@ -44,8 +44,9 @@ class Columns:
     def order(self) -> None:
         """Order each column by the barycentres of the neighbours before and behind it; keep the fewest crossings seen."""
         best, fewest = [list(column) for column in self.members], self.crossings()
+        idle = 0
         for sweep in range(SWEEPS):
-            if not fewest:
+            if not fewest or idle == 2:
                 break
             is_forth = sweep % 2 == 0
             neighbours = self.before if is_forth else self.after
@@ -54,7 +55,9 @@ class Columns:
                 column.sort(key=lambda member: _mean([at[each] for each in neighbours[member]], at[member]))
                 at.update(_relative(column))
             count = self.crossings()
+            idle += 1
             if count < fewest:
+                idle = 0
                 best, fewest = [list(column) for column in self.members], count
         self.members = best
 
