@@ -168,6 +168,27 @@ _TARGETS: dict[str, Example] = {
         }
     ),
     "get_process_status": Example({200: {"timestamp": 1569512837.025409, "processes": [_FAILED, _PROCESS]}}),
+    "list_open_processes": Example(
+        {
+            200: {
+                "timestamp": 1569512716.025409,
+                "count": 1,
+                "is_all": True,
+                "processes": [
+                    {
+                        "id": 16,
+                        "identifier": "tl_1_20190926154515",
+                        "target": 1,
+                        "process_type": "TimelapsePipeline",
+                        "created": 1569512715.513135,
+                        "status": "pending",
+                        "progress": {"done": 1, "total": 2},
+                        "view_url": "/pipeline/16",
+                    }
+                ],
+            }
+        }
+    ),
     "list_reduced_data": Example({200: _all(_DATUM)}),
     "get_photometry": Example(
         {
@@ -191,7 +212,9 @@ _PRODUCTS: dict[str, Example] = {
     "create_group": Example({201: {**_GROUP, "products": []}}, takes={"name": _GROUP["name"]}),
     "get_group": Example({200: {**_GROUP, "products": [5, 6]}}),
     "change_group": Example({200: {**_GROUP, "products": [5, 6]}}, takes={"add": [6], "remove": [7]}),
-    "get_thumbnail": Example({202: {"detail": "The thumbnail is being made; ask again in a moment."}}),
+    "get_thumbnail": Example(
+        {202: {"detail": "The thumbnail is being made; ask again in a moment."}, 404: {"detail": "Not found."}}
+    ),
     "get_archive": Example({202: {"detail": "The archive is being made; ask again in a moment."}}),
 }
 
