@@ -78,10 +78,11 @@ def _version(name: str) -> str:
 def _text(name: str) -> str:
     """Return a file of ours, or one of Swagger UI's, which Powertools ships."""
     own = _OWN / name
-    return (own if own.is_file() else _swagger_ui() / name).read_text(encoding="utf-8")
+    return (own if own.is_file() else swagger_ui() / name).read_text(encoding="utf-8")
 
 
-def _swagger_ui() -> Path:
+def swagger_ui() -> Path:
+    """Return the folder of Swagger UI. Powertools itself is not imported for it."""
     found = find_spec("aws_lambda_powertools")
     if found is None or found.origin is None:
         raise FileNotFoundError("aws_lambda_powertools")
