@@ -163,7 +163,8 @@
       const text = kind === "boolean" ? String(field.checked) : field.value.trim();
       if (text === field.dataset.default || (text === "" && kind !== "string")) continue;
       try {
-        given[option] = kind === "string" ? text : JSON.parse(text.replace(/^\+/, "").replace(/^(-?)\./, "$10."));
+        if (kind === "string") given[option] = text;
+        else given[option] = field.type === "number" ? Number(text) : JSON.parse(text);
       } catch {
         throw new FieldError(`options.${option}`, "This is no JSON: a list looks like [[10, 20], [30.5, 40]].");
       }

@@ -16,6 +16,8 @@ class OptionField:
 
     Parameters
     ----------
+    label, words : str
+        What stands above it, and what it is about.
     kind : str
         ``choice``, ``boolean``, ``integer``, ``number``, ``string``, or ``json`` for what has no field of its own.
     value : str
@@ -28,6 +30,7 @@ class OptionField:
 
     name: str
     label: str
+    words: str
     kind: str
     value: str
     choices: list[tuple[str, str]]
@@ -59,8 +62,9 @@ def _form(described: PublicPipeline) -> PipelineForm:
 
 def _field(name: str, option: PublicOption) -> OptionField:
     default = option["default"]
-    choices = [(_json(each), each if isinstance(each, str) else _json(each)) for each in option.get("choices", ())]
     kind = _kind(option)
+    members = option.get("choices", [True, False]) if kind == "choice" else []
+    choices = [(_json(each), each if isinstance(each, str) else _json(each)) for each in members]
     if kind in ("choice", "boolean"):
         value = _json(default)
     elif default is None:
@@ -68,9 +72,10 @@ def _field(name: str, option: PublicOption) -> OptionField:
     else:
         value = default if isinstance(default, str) and kind == "string" else _json(default)
     if choices and value not in dict(choices):
-        choices = [(value, "by itself" if default is None else value), *choices]
+        choices = [(value, "as the pipeline decides" if default is None else value), *choices]
     minimum, maximum = option.get("minimum"), option.get("maximum")
-    return OptionField(name, option["long_name"], kind, value, choices, minimum, maximum, _limits(option, kind))
+    label, limits = name.replace("_", " "), _limits(option, kind)
+    return OptionField(name, label, option["long_name"], kind, value, choices, minimum, maximum, limits)
 
 
 def _kind(option: PublicOption) -> str:
@@ -79,7 +84,7 @@ def _kind(option: PublicOption) -> str:
     if "choices" in option:
         return "choice"
     if kind == "boolean":
-        return "boolean" if isinstance(option["default"], bool) else "json"
+        return "boolean" if isinstance(option["default"], bool) else "choice"
     return kind if kind in (*_NUMBERS, "string") else "json"
 
 
