@@ -33,9 +33,9 @@ DEPLOYMENT_FILE = "deployment.zip"
 MAX_UNZIPPED_MB = 240
 """Lambda takes 250 MB of function and layers together, unzipped."""
 
-MAX_BUNDLE_MB = {"zipped": 7.5, "unzipped": 20.0}
-"""It has 6.9 and 18.3, of which 7 are compiled modules and 5 the core of pydantic. Each cold start fetches all of it; more
-means that something has slipped in. Lambda takes 50 MB zipped."""
+MAX_BUNDLE_MB = {"zipped": 8.0, "unzipped": 21.5}
+"""It has 7.6 and 20.3, of which 7 are compiled modules, 5 the core of pydantic and 1.7 (0.5 zipped) Swagger UI. Each cold
+start fetches all of it; more means that something has slipped in. Lambda takes 50 MB zipped."""
 
 RUNTIME_LIBRARIES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 """What the Lambda runtime brings."""
