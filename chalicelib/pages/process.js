@@ -50,29 +50,36 @@
   // --- its log ---
 
   const log = find("log");
+  const gap = Object.assign(document.createElement("span"), { className: "gap" });
 
   // In blocks, of which only the last one grows: the others need no new layout, and a selection in them survives.
   function showLog(text) {
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     let block = log.lastElementChild;
     for (const line of text.split(/(?<=\n)/)) {
-      if (block.textContent.length > BLOCK_CHARACTERS && block.textContent.endsWith("\n")) {
+      if (!block || (block.textContent.length > BLOCK_CHARACTERS && block.textContent.endsWith("\n"))) {
         block = log.appendChild(document.createElement("span"));
       }
       block.append(line);
     }
-    block.normalize();
     // Who reads further up keeps what is being read, within reason.
     shorten(isAtEnd ? SHOWN_CHARACTERS : 3 * SHOWN_CHARACTERS);
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   }
 
+  // What goes leaves its room behind, so that nothing else moves.
   function shorten(limit) {
+    const blocks = [...log.children].filter((child) => child !== gap);
     let length = log.textContent.length;
-    while (length > limit && log.childElementCount > 1) {
-      length -= log.firstElementChild.textContent.length;
-      log.firstElementChild.remove();
-    }
+    const kept = blocks.findIndex((block, index) => {
+      if (length <= limit || index === blocks.length - 1) return true;
+      length -= block.textContent.length;
+      return false;
+    });
+    if (kept <= 0) return;
+    if (!gap.isConnected) log.prepend(gap);
+    gap.style.height = `${blocks[kept].offsetTop - gap.offsetTop}px`;
+    for (const block of blocks.slice(0, kept)) block.remove();
   }
 
   // --- its outputs ---
@@ -172,10 +179,12 @@
   }
 
   find("cancel").addEventListener("click", () => act(find("cancel"), find("fault"), async () => {
-    if (await confirm("Cancel this process? It cannot go on afterwards.", "Cancel the process")) await change("cancel");
+    if (await confirm("Cancel this process? It can be retried later, from its beginning.", "Cancel the process")) await change("cancel");
   }));
   find("retry").addEventListener("click", () => act(find("retry"), find("fault"), () => change("retry")));
 
-  log.scrollTop = log.scrollHeight;
+  const begun = log.textContent;
+  log.replaceChildren();
+  showLog(begun);
   if (!isOver) open();
 })();

@@ -3,22 +3,27 @@
 from http import HTTPStatus
 
 from chalicelib.handlers.operations import HTML, REDIRECT, operation
-from chalicelib.handlers.pages.rendering import PAGE, part_of, render, router
+from chalicelib.handlers.pages.rendering import PAGE, is_film, part_of, render, router
 from chalicelib.handlers.renditions import PAGE_WAIT_S, to_archive
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
+from chalicelib.models.data_products import PLOT
 from chalicelib.services.renditions import find_archive
 from chalicelib.settings import get_settings
-from chalicelib.storage import data_products, groups
+from chalicelib.storage import data_products, groups, targets
+
+SHOWN = 8
+"""Films and plots of a page of files that are shown large; all are in its gallery."""
 
 
 @operation({200: HTML}, parameters=(PAGE,))
 def show_group(request: Request) -> Reply:
     """Show a data product group with its files, in pages."""
     group, members = groups.get(request.id("group_id"))
-    shown, numbers = part_of(request, members)
-    found = data_products.get_many(shown)
-    products = [found[each] for each in shown if each in found]
+    its, numbers = part_of(request, members)
+    found = data_products.get_many(its)
+    products = [found[each] for each in its if each in found]
+    target_names = targets.names_of({product.target_id for product in products})
     return render(
         request,
         "group.html",
@@ -27,7 +32,8 @@ def show_group(request: Request) -> Reply:
         group=group,
         products=products,
         count=len(members),
-        target_ids=sorted({product.target_id for product in products}),
+        shown=[product for product in products if is_film(product) or product.data_product_type == PLOT][:SHOWN],
+        targets=sorted(target_names.items()),
         process_ids=sorted({product.process_id for product in products if product.process_id}),
         **numbers,
     )

@@ -54,7 +54,7 @@ def show_log(request: Request) -> Reply:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-cache",
     }
-    return Reply(log, headers=headers)
+    return Reply(log or "There is nothing in it.\n", headers=headers)
 
 
 def end_of(log: str, size: int) -> str:

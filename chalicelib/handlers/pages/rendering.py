@@ -21,6 +21,7 @@ from chalicelib.handlers.http import Router
 from chalicelib.handlers.operations import Parameter
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.handlers.request import Request
+from chalicelib.models.data_products import DataProduct
 from chalicelib.models.productions import Production
 from chalicelib.models.renditions import may_have_picture
 from chalicelib.storage import artefacts, lists
@@ -132,6 +133,11 @@ def part_of(request: Request, members: Sequence[Member]) -> tuple[Sequence[Membe
     return members[(page - 1) * FILES : page * FILES], {"page": page, "page_count": page_count}
 
 
+def is_film(product: DataProduct) -> bool:
+    """Say whether a file is shown as a film."""
+    return product.name.lower().endswith(_FILMS)
+
+
 def json_text(value: Any, limit: int) -> str:
     """Return a free-form object as indented JSON; what goes beyond `limit` characters is left out for `…`."""
     # Piece by piece, so that a deeply nested object, whose indentation grows with the square of its depth, costs no more.
@@ -167,7 +173,7 @@ def _environment() -> "Environment":
         "suffix": lambda name: Path(name).suffix.lstrip(".")[:8] or "file",
         "tally": _tally,
     }
-    environment.tests["film"] = lambda product: product.name.lower().endswith(_FILMS)
+    environment.tests["film"] = is_film
     environment.globals["style"] = _own("style.css")
     return environment
 
