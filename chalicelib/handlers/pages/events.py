@@ -12,7 +12,7 @@ from chalicelib.handlers.pages.rendering import OLDER, PAGE, ROWS, links, part_o
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
 from chalicelib.models.productions import Production
-from chalicelib.states import KINDS, PRODUCTION_STATUSES, kind_of
+from chalicelib.states import KINDS, kind_of
 from chalicelib.storage import events, productions
 
 COUNTED = 1_000
@@ -139,12 +139,15 @@ def _width(character: str) -> float:
     return 0.72 if character.isupper() else 0.6
 
 
-def _tally(its: Sequence[Production]) -> list[tuple[str, str, int]]:
-    """Return kind, status and number of those with that status, in the order of the vocabulary."""
-    counts = Counter(production.status for production in its)
-    places = {status: place for place, status in enumerate(PRODUCTION_STATUSES)}
-    ordered = sorted(counts.items(), key=lambda pair: places.get(pair[0], len(places)))
-    return [(kind_of(status), status, count) for status, count in ordered]
+def _tally(its: Sequence[Production]) -> dict[str, Any]:
+    """Return how many have each status, and how many are of each kind, those together that are of one kind."""
+    statuses = Counter(production.status for production in its)
+    kinds = Counter(kind_of(production.status) for production in its)
+    known = [status for kind in KINDS.values() for status in kind]
+    return {
+        "statuses": [(status, statuses[status]) for status in dict.fromkeys([*known, *statuses]) if statuses[status]],
+        "kinds": [(kind, kinds[kind]) for kind in KINDS if kinds[kind]],
+    }
 
 
 router.add("/events", GET=show_events)
