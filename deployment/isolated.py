@@ -94,6 +94,7 @@ def ask_for_an_observation() -> str:
         return read
 
     request("GET", "/api/v1/health/ready")
+    request("GET", "/openapi.json")
     about = json.loads(os.environ["OBSERVATION"])
     target = request("POST", "/api/targets", about["target"])["id"]
     template = {"name": "isolated", "target": target, "facility": "LCO", "fields": about["fields"]}

@@ -22,7 +22,7 @@ from chalicelib.errors import (
     TooLargeError,
     UnavailableError,
 )
-from chalicelib.handlers import auth, idempotency
+from chalicelib.handlers import auth, idempotency, operations
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.metrics import Metric
@@ -70,7 +70,14 @@ class Router:
         """Answer `path` with one view for each method: `router.add("/events", GET=list_events, POST=create_event)`.
 
         Methods outside those that `open_methods` returns need a bearer token.
+
+        Raises
+        ------
+        LookupError
+            If a view does not tell what it takes and answers: an address that is not described is not served.
         """
+        for view in views.values():
+            operations.told(view)
         allowed = ", ".join([*(m for m in METHODS if m in views or (m == "HEAD" and "GET" in views)), "OPTIONS"])
 
         def handle(**params: str) -> ChaliceResponse:

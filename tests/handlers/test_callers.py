@@ -10,7 +10,9 @@ from werkzeug.test import Client as HttpClient
 
 from chalicelib.handlers.callers import throttle_key
 from chalicelib.handlers.http import Router
+from chalicelib.handlers.operations import operation
 from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.request import Request
 from local.context import LambdaContext
 from local.wsgi import Gateway
 from tests.conftest import TOKEN
@@ -28,12 +30,18 @@ FORGED = {
 
 
 @pytest.fixture
-def app() -> Chalice:
+def app(monkeypatch: pytest.MonkeyPatch) -> Chalice:
     """An app that tells whom it takes its caller for."""
+
+    @operation({200: dict[str, str]})
+    def who(request: Request) -> Reply:
+        return Reply({"key": throttle_key(request)})
+
+    monkeypatch.setattr("chalicelib.handlers.http.ROUTES", [])
     made = Chalice("who", configure_logs=False)
     blueprint = Blueprint("who")
     router = Router(blueprint, TELESCOPE)
-    router.add("/who", open_methods=lambda: ("POST",), POST=lambda request: Reply({"key": throttle_key(request)}))
+    router.add("/who", open_methods=lambda: ("POST",), POST=who)
     made.register_blueprint(blueprint)
     return made
 

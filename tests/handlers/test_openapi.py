@@ -8,17 +8,19 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from chalice import Blueprint
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter, ValidationError
 
 from app import app
-from chalicelib.handlers.http import READING, ROUTES
+from chalicelib.handlers.http import READING, ROUTES, Router
 from chalicelib.handlers.openapi import tags
 from chalicelib.handlers.openapi.document import document
 from chalicelib.handlers.openapi.examples import EXAMPLES
 from chalicelib.handlers.operations import told
+from chalicelib.handlers.replies import ASIMOV, Reply
 from chalicelib.models.events import EventInput
 from chalicelib.models.names import Name, Title
 from chalicelib.models.productions import PipelineName, Status
@@ -62,6 +64,13 @@ def test_every_route_and_method_is_described_and_nothing_else() -> None:
     routes = {(route.path, method.lower()) for route in ROUTES for method in route.views}
     assert {(path.rstrip("/") or "/", method) for path, method, _ in operations()} == routes
     assert {path for path, _ in routes} == set(app.routes)
+
+
+def test_a_view_that_does_not_tell_of_itself_is_not_served() -> None:
+    router = Router(Blueprint("mute"), ASIMOV)
+    with pytest.raises(LookupError, match="lacks @operation"):
+        router.add("/mute", GET=lambda request: Reply())
+    assert all(route.path != "/mute" for route in ROUTES)
 
 
 def test_every_view_tells_of_itself_and_has_a_name_of_its_own_and_a_group() -> None:
@@ -139,7 +148,7 @@ def test_the_document_is_answered_for_the_stage_and_asked_for_once(api: Api) -> 
     assert document("/dev")["servers"] == [{"url": "/dev"}]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=8) | st.text(" a.\t\n/%\x85\xa0é", max_size=110))
 @example("..")
 @example("a" * 101)
@@ -154,11 +163,8 @@ def test_the_schemas_of_names_take_what_their_models_take(text: str) -> None:
         else:
             is_taken = True
         schema = adapter.json_schema()
-        fits = re.search(schema["pattern"], text) and schema.get("minLength", 0) <= len(text) <= schema.get(
-            "maxLength", 999
-        )
-        assert bool(fits) is is_taken, (kind, text)
-        assert jsonschema_rs.validator_for(schema).is_valid(text) is is_taken
+        re.compile(schema["pattern"])  # readers in Python take it, too
+        assert jsonschema_rs.validator_for(schema).is_valid(text) is is_taken, (kind, text)
 
 
 @pytest.mark.parametrize(
