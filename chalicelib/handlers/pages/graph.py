@@ -5,11 +5,11 @@ heights as near to the neighbours' as the order allows. Names are taken as they 
 drawing; what is beyond the limits is left out, and counted.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, sqrt
+from math import ceil
 
 from chalicelib.handlers.pages.heights import Columns, Lane, Member
 
@@ -25,9 +25,6 @@ LANE_HEIGHT = 5
 MARGIN = 14
 PAGE_COLUMNS = 4
 """Columns that fit a wide page without scrolling."""
-
-SMALL_COLUMN = 24
-"""Boxes that a column takes, however few there are in all."""
 
 MAX_MISSING = 100
 """Names drawn of which there is no production; one event's productions may name very many."""
@@ -89,7 +86,7 @@ def draw(needs: Mapping[str, Sequence[str]]) -> Drawing:
     every = [(each, name) for name, its in needs.items() for each in dict.fromkeys(its)]
     drawn = [ends for ends in every if ends[0] in names]
     connected = {name for ends in drawn for name in ends}
-    column_of = _columns({name: needs.get(name, ()) for name in names if name in connected})
+    column_of = depths({name: needs.get(name, ()) for name in names if name in connected})
     # The nearest come first: what is needed through others is needed anyway.
     drawn.sort(key=lambda ends: abs(column_of[ends[1]] - column_of[ends[0]]))
     arrows = drawn[:MAX_ARROWS]
@@ -140,21 +137,6 @@ def depths(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
             left[each] -= 1
             if not left[each]:
                 free.append(each)
-    return found
-
-
-def _columns(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Return the column of each name: the first with room, behind all that it needs."""
-    most = max(SMALL_COLUMN, ceil(2 * sqrt(len(needs))))
-    found: dict[str, int] = {}
-    filled: Counter[int] = Counter()
-    depth_of = depths(needs)
-    for name in sorted(depth_of, key=depth_of.__getitem__):
-        column = max((found[each] + 1 for each in needs[name] if each in found), default=0)
-        while filled[column] >= most:
-            column += 1
-        found[name] = column
-        filled[column] += 1
     return found
 
 
