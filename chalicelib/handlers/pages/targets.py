@@ -35,6 +35,7 @@ OBSERVATIONS = 10
 @operation(
     answers={200: HTML},
     parameters=(OLDER, Parameter("observations", "Where the page of observations begins.")),
+    refuses=(503,),
 )
 def show_target(request: Request) -> Reply:
     """Show a target with all that belongs to it, its data products and its observations in pages."""
@@ -86,9 +87,13 @@ def _is_fits(product: DataProduct) -> bool:
 
 
 def _groups_of(products: list[DataProduct]) -> list[tuple[int, str]]:
-    """Return id and name of the groups that the products are in, newest first. One BatchGetItem where there are any."""
+    """Return id and name of the groups that the products are in: newest first, those with outputs of processes last.
+
+    One BatchGetItem where there are any.
+    """
     names = groups.names_of({group_id for product in products for group_id in product.groups})
-    return sorted(names.items(), reverse=True)
+    made = {group_id for product in products if product.process_id for group_id in product.groups}
+    return sorted(names.items(), key=lambda group: (group[0] in made, -group[0]))
 
 
 def _may_cancel(observation: Observation) -> bool:
