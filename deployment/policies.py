@@ -57,6 +57,7 @@ def _api() -> list[dict[str, Any]]:
         _allow([*_READ, *_WRITE], _table("ledger")),
         _allow(["dynamodb:Query"], index_arn("telescope"), index_arn("ledger")),
         _allow(_ONE_BY_ONE, _table("operations"), _table("idempotency")),
+        _allow(["dynamodb:Query"], _table("operations")),
         # also what the links and forms that it signs are good for
         _allow(["s3:GetObject", "s3:DeleteObject"], *map(objects_arn, FOLDERS)),
         _allow(["s3:PutObject"], objects_arn("products"), objects_arn("uploads")),

@@ -12,13 +12,13 @@ from chalice import Blueprint
 from chalicelib.errors import InvalidInputError
 from chalicelib.handlers.http import Router
 from chalicelib.handlers.operations import EMPTY, Content, Parameter, operation
-from chalicelib.handlers.replies import TELESCOPE, Reply
+from chalicelib.handlers.replies import ASIMOV, TELESCOPE, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.models.streams import StreamMessage
-from chalicelib.services import process_streams
-from chalicelib.services.process_streams import Position
+from chalicelib.services import change_stream, process_streams
 
 blueprint = Blueprint(__name__)
+asimov = Router(blueprint, ASIMOV)
 telescope = Router(blueprint, TELESCOPE)
 
 HEADER = "Last-Event-ID"
@@ -48,12 +48,30 @@ def follow_process(request: Request) -> Reply:
     """Follow a process: how it stands and the lines of its log, each once; 204 for who has heard the end."""
     process_id, position = request.id("process_id"), None
     if text := last_event_id(request):
-        position = Position.read(text, process_id)
+        position = process_streams.Position.read(text, process_id)
         if position is None:
             raise InvalidInputError.of(HEADER, "This is no id of a message of this process.", "value_error.position")
     batch = process_streams.follow(process_id, position)
     if batch is None:
         return Reply(None, 204, {"Cache-Control": "no-store"})
+    return stream(batch.messages, has_more=batch.has_more)
+
+
+@operation(
+    answers={
+        200: Content("text/event-stream", f"{_FORM} `event` and `production`, and `reset` if too much was missed.")
+    },
+    refuses=(400,),
+    parameters=POSITION,
+)
+def follow_ledger(request: Request) -> Reply:
+    """Follow the changes of events and productions, each once; without a position from some minutes ago."""
+    position = None
+    if text := last_event_id(request):
+        position = change_stream.Position.read(text)
+        if position is None:
+            raise InvalidInputError.of(HEADER, "This is no id of a message of this stream.", "value_error.position")
+    batch = change_stream.follow(position)
     return stream(batch.messages, has_more=batch.has_more)
 
 
@@ -66,10 +84,14 @@ def stream(messages: Iterable[StreamMessage], *, has_more: bool) -> Reply:
     """Return the answer that carries messages."""
     lines = [f"retry: {MORE_MS if has_more else RETRY_MS}\n\n"]
     for message in messages:
+        lines.append(f"id: {message.id}\n")
         # JSON text has no line break, and neither have ids: each field is one line
-        data = json.dumps(message.data, ensure_ascii=False, allow_nan=False)
-        lines.append(f"id: {message.id}\nevent: {message.event}\ndata: {data}\n\n")
+        if message.event:
+            data = json.dumps(message.data, ensure_ascii=False, allow_nan=False)
+            lines.append(f"event: {message.event}\ndata: {data}\n")
+        lines.append("\n")
     return Reply("".join(lines), headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
 
 
+asimov.add("/api/v1/stream", GET=follow_ledger)
 telescope.add("/api/pipeline/{process_id}/stream", GET=follow_process)

@@ -19,7 +19,7 @@
   function follow() {
     const query = position && `?last_event_id=${encodeURIComponent(position)}`;
     source = new EventSource(`${prefix}/api/v1/stream${query}`);
-    for (const type of ["change", "reset"]) source.addEventListener(type, hear);
+    for (const type of ["event", "production", "reset"]) source.addEventListener(type, hear);
   }
 
   // A page in the background follows nothing; when it is seen again it goes on where it was.

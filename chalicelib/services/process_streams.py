@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.models.processes import Process
-from chalicelib.models.streams import StreamMessage
+from chalicelib.models.streams import Batch, StreamMessage
 from chalicelib.storage import processes
 from chalicelib.storage.processes import LogEntry, LogPlace
 
@@ -55,14 +55,6 @@ class Position:
             return None
         place = LogPlace(int(found[2]), int(found[3]) - 1, int(found[4]) - 1)
         return cls(process_id, place, found[5], found[6] == "1")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Messages for who follows, and whether more wait already."""
-
-    messages: list[StreamMessage]
-    has_more: bool
 
 
 def show(process_id: int) -> tuple[Process, str, str]:

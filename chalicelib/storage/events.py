@@ -8,7 +8,7 @@ from chalicelib.errors import ConflictError, NotFoundError
 from chalicelib.models.events import Event
 from chalicelib.models.productions import Production
 from chalicelib.settings import get_settings
-from chalicelib.storage import lists, productions, requests
+from chalicelib.storage import changes, lists, productions, requests
 from chalicelib.storage.freeform import change_record, check_free_form_size, pack, unpack
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
@@ -18,6 +18,8 @@ _SUMMARY_BYTES = 200
 
 MAX_SHOWN = 1_000
 """Productions on one page of events: each hundred is a request."""
+
+_NAMES = productions.NAMES
 
 MAX_TOGETHER = 90
 """Productions that go in one transaction with their event; DynamoDB takes 100 actions."""
@@ -48,13 +50,21 @@ def create(event: Event, also: Sequence[Write] = ()) -> None:
         "meta": packed,
     }
 
-    def writes_at(place: lists.Place) -> list[Write]:
-        return [requests.put(_table(), key(event.name), values | place._asdict(), "attribute_not_exists(pk)"), *also]
+    for moment in changes.moments():
+        told = [changes.existence(moment, event.name), changes.record(moment, "created", event.name)]
 
-    try:
-        lists.join(_table(), LIST, f"{event.created}#{event.name}", writes_at)
-    except ConditionFailedError:
-        raise ConflictError("Event already exists") from None
+        def writes_at(place: lists.Place, moment: str = moment, told: list[Write] = told) -> list[Write]:
+            item = values | place._asdict() | {"changed_at": moment}
+            return [requests.put(_table(), key(event.name), item, "attribute_not_exists(pk)"), *told, *also]
+
+        try:
+            lists.join(_table(), LIST, f"{event.created}#{event.name}", writes_at)
+        except ConditionFailedError as error:
+            if error.failed[0]:
+                raise ConflictError("Event already exists") from None
+            changes.heed(error.items[1])
+        else:
+            return
 
 
 def get(name: str) -> tuple[Event, list[Production]]:
@@ -129,7 +139,7 @@ def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
     InvalidInputError
         If the event would grow too large.
     """
-    item = change_record(_table(), key(name), values, meta)
+    item = change_record(_table(), key(name), values, meta, lambda moment: changes.record(moment, "changed", name))
     if item is None:
         raise NotFoundError("Event not found")
     return from_record(item)
@@ -138,61 +148,74 @@ def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
 def delete(name: str) -> None:
     """Delete an event with its productions.
 
-    One transaction where there are at most 90 productions; more go in several, the event last, so that an interrupted
-    deletion can be repeated.
+    One transaction where there are at most 90 productions, and one before to learn of them; more go in several, the event
+    last, so that an interrupted deletion can be repeated.
 
     Raises
     ------
     NotFoundError
         If there is no such event.
     """
-    while True:
+    names: set[str] = set()
+    for moment in changes.moments():
         try:
-            requests.transact(
-                [
-                    requests.delete(
-                        _table(),
-                        key(name),
-                        "attribute_exists(pk) AND attribute_not_exists(#names)",
-                        names={"#names": "production_names"},
-                    ),
-                    lists.leave(LIST),
-                ]
-            )
+            requests.transact(_deletion(name, names, moment))
         except ConditionFailedError as error:
-            if error.item is None:
-                raise NotFoundError("Event not found") from None
-            names = sorted(error.item["production_names"])
-        else:
-            return
-        together = names[:MAX_TOGETHER]
-        if len(names) <= MAX_TOGETHER:
-            ending = requests.delete(
-                _table(),
-                key(name),
-                "#names = :names",
-                names={"#names": "production_names"},
-                values={":names": set(names)},
-            )
-            endings = [ending, lists.leave(LIST)]
-        else:
-            ending = requests.update(
-                _table(),
-                key(name),
-                "DELETE #names :gone",
-                "attribute_exists(pk)",
-                names={"#names": "production_names"},
-                values={":gone": set(together)},
-            )
-            endings = [ending]
-        try:
-            requests.transact(
-                [*endings, *(requests.delete(_table(), productions.key(name, each)) for each in together)]
-            )
-        except ConditionFailedError:
-            continue  # somebody added or deleted a production meanwhile: look again
+            if error.failed[0]:
+                if error.item is None:
+                    raise NotFoundError("Event not found") from None
+                names = set(error.item.get(_NAMES, ()))  # somebody may have added or deleted a production meanwhile
+            for item in error.items:
+                changes.heed(item)
+            continue
         if len(names) <= MAX_TOGETHER:
             return
+        break
+    delete(name)
+
+
+def _deletion(name: str, names: set[str], moment: str) -> list[Write]:
+    """Describe deleting an event that has these productions, or as many of them as go together."""
+    together = sorted(names)[:MAX_TOGETHER]
+    is_whole = len(names) <= MAX_TOGETHER
+    placeholders = {"#names": _NAMES, **changes.CHANGED}
+    if is_whole:
+        as_seen, bound = ("#names = :names", {":names": names}) if names else ("attribute_not_exists(#names)", {})
+        ending = requests.delete(
+            _table(),
+            key(name),
+            f"attribute_exists(pk) AND {as_seen} AND {changes.IS_LATER}",
+            names=placeholders,
+            values={**changes.later(moment), **bound},
+        )
+        endings = [
+            ending,
+            lists.leave(LIST),
+            changes.existence(moment, name),
+            changes.record(moment, "deleted", name),
+        ]
+    else:
+        ending = requests.update(
+            _table(),
+            key(name),
+            "SET #changed = :moment DELETE #names :gone",
+            f"attribute_exists(pk) AND {changes.IS_LATER}",
+            names=placeholders,
+            values={":gone": set(together), **changes.later(moment)},
+        )
+        endings = [ending, changes.record(moment, "changed", name)]
+    return [*endings, *(_without(name, each, moment) for each in together)]
+
+
+def _without(name: str, production: str, moment: str) -> Write:
+    """Describe deleting a production with its event."""
+    return requests.delete(
+        _table(),
+        productions.key(name, production),
+        changes.IS_LATER,
+        names=changes.CHANGED,
+        values=changes.later(moment),
+    )
 
 
 def from_record(item: dict[str, Any]) -> Event:

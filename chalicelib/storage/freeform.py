@@ -5,10 +5,11 @@ reading the others: two writers of different keys never undo each other.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from chalicelib.errors import InvalidInputError, UnavailableError
-from chalicelib.storage import requests
+from chalicelib.errors import InvalidInputError
+from chalicelib.storage import changes, requests
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
 MAX_ITEM_BYTES = 380_000
@@ -63,16 +64,20 @@ def check_free_form_size(field: str, packed: dict[str, str]) -> None:
     check_size(field, *packed.keys(), *packed.values())
 
 
-def change_record(table: str, record_key: Key, values: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any] | None:
-    """Set attributes and single keys of `meta`, and return the record; None if there is none.
+def change_record(
+    table: str, record_key: Key, values: dict[str, Any], meta: dict[str, Any], told: Callable[[str], Write]
+) -> dict[str, Any] | None:
+    """Set attributes and single keys of `meta`, and return the record as it is then; None if there is none.
 
-    One UpdateItem (a GetItem where there is nothing to set). More than `MAX_KEYS_PER_CHANGE` keys do not fit into an
-    expression: then the whole map is read and replaced, again if somebody changed it meanwhile.
+    One transaction and a GetItem (only this where there is nothing to set). More than `MAX_KEYS_PER_CHANGE` keys do not fit
+    into an expression: then the whole map is read and replaced, again if somebody changed it meanwhile.
 
     Parameters
     ----------
     values : dict
         New values of attributes; None removes.
+    told : callable
+        Given the moment of the change, returns the write that tells of it.
 
     Raises
     ------
@@ -87,35 +92,38 @@ def change_record(table: str, record_key: Key, values: dict[str, Any], meta: dic
         check_size(attribute, value)
     if not values and not meta:
         return requests.get(table, record_key)
-    if len(packed) <= MAX_KEYS_PER_CHANGE:
+    for moment in changes.moments():
+        if len(packed) <= MAX_KEYS_PER_CHANGE:
+            write = _setting(table, record_key, values | {"changed_at": moment}, packed, moment)
+        else:
+            old = requests.get(table, record_key)
+            if old is None:
+                return None
+            write = _replacing(table, record_key, values | {"changed_at": moment}, old["meta"], packed, moment)
         try:
-            return requests.run(_setting(table, record_key, values, packed))
-        except ConditionFailedError:
-            return None
-    for _ in range(requests.CONFLICT_TRIES):
-        old = requests.get(table, record_key)
-        if old is None:
-            return None
-        try:
-            return requests.run(_replacing(table, record_key, values, old["meta"], packed))
-        except ConditionFailedError:
-            continue
-    raise UnavailableError("Too many changes of the same record at once; try again.")
+            requests.transact([write, told(moment)])
+        except ConditionFailedError as error:
+            if error.item is None:
+                return None
+            changes.heed(error.item)
+        else:
+            break
+    return requests.get(table, record_key)
 
 
-def _setting(table: str, record_key: Key, values: dict[str, Any], packed: dict[str, str]) -> Write:
+def _setting(table: str, record_key: Key, values: dict[str, Any], packed: dict[str, str], moment: str) -> Write:
     keys = {f"#k{index}": key for index, key in enumerate(packed)}
     bound = {f":k{index}": text for index, text in enumerate(packed.values())}
     sets = [f"#m.#k{index}=:k{index}" for index in range(len(packed))]
     names = {"#m": "meta", **keys} if keys else {}
-    return _changing(table, record_key, values, sets, names, bound, "attribute_exists(pk)")
+    return _changing(table, record_key, values, sets, names, bound, "attribute_exists(pk)", moment)
 
 
 def _replacing(
-    table: str, record_key: Key, values: dict[str, Any], old: dict[str, str], packed: dict[str, str]
+    table: str, record_key: Key, values: dict[str, Any], old: dict[str, str], packed: dict[str, str], moment: str
 ) -> Write:
     bound = {":old": old, ":new": {**old, **packed}}
-    return _changing(table, record_key, values, ["#m=:new"], {"#m": "meta"}, bound, "#m=:old")
+    return _changing(table, record_key, values, ["#m=:new"], {"#m": "meta"}, bound, "#m=:old", moment)
 
 
 def _changing(
@@ -126,6 +134,7 @@ def _changing(
     names: dict[str, str],
     bound: dict[str, Any],
     condition: str,
+    moment: str,
 ) -> Write:
     removes = []
     for index, (attribute, value) in enumerate(values.items()):
@@ -136,7 +145,14 @@ def _changing(
             sets.append(f"#a{index}=:a{index}")
             bound[f":a{index}"] = value
     clauses = [f"{word} {','.join(parts)}" for word, parts in (("SET", sets), ("REMOVE", removes)) if parts]
-    return requests.update(table, record_key, " ".join(clauses), condition, names=names, values=bound or None)
+    return requests.update(
+        table,
+        record_key,
+        " ".join(clauses),
+        f"{condition} AND {changes.IS_LATER}",
+        names=names | changes.CHANGED,
+        values=bound | changes.later(moment),
+    )
 
 
 def _unpack_key(key: str) -> str:

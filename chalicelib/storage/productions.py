@@ -7,7 +7,7 @@ from chalicelib.errors import ConflictError, InvalidInputError, NotFoundError
 from chalicelib.models.names import MAX_NAME_LENGTH
 from chalicelib.models.productions import MAX_PRODUCTIONS, Production
 from chalicelib.settings import get_settings
-from chalicelib.storage import requests
+from chalicelib.storage import changes, requests
 from chalicelib.storage.freeform import change_record, check_free_form_size, check_size, pack, unpack
 from chalicelib.storage.requests import ConditionFailedError, Key, Write
 
@@ -53,10 +53,10 @@ def create(production: Production, graph_version: int | None = None, also: Seque
     check_free_form_size("meta", packed)
     check_size("meta", production.comment, *production.dependencies, *packed.keys(), *packed.values())
     condition = "attribute_exists(pk)"
-    expression = "ADD #names :name"
-    names = {"#names": NAMES}
+    expression = "SET #changed = :moment ADD #names :name"
+    names = {"#names": NAMES, **changes.CHANGED}
     values: dict[str, Any] = {":name": {production.name}, ":most": MAX_PRODUCTIONS}
-    condition += " AND (attribute_not_exists(#names) OR size(#names) < :most)"
+    condition += f" AND (attribute_not_exists(#names) OR size(#names) < :most) AND {changes.IS_LATER}"
     if graph_version is not None:
         expression += ", #graph :one"
         condition += " AND #graph = :seen" if graph_version else " AND attribute_not_exists(#graph)"
@@ -72,23 +72,42 @@ def create(production: Production, graph_version: int | None = None, also: Seque
         "created": production.created,
         "meta": packed,
     }
-    writes = [
-        requests.update(_table(), event_key(production.event_name), expression, condition, names=names, values=values),
-        requests.put(_table(), key(production.event_name, production.name), record, "attribute_not_exists(pk)"),
-        *also,
-    ]
-    try:
-        requests.transact(writes)
-    except ConditionFailedError as error:
-        if error.failed[1]:
-            raise ConflictError("already exists") from None
-        if error.items[0] is None:
-            raise NotFoundError("Event not found") from None
-        if len(error.items[0].get(NAMES, ())) >= MAX_PRODUCTIONS:
-            raise InvalidInputError.of(
-                "name", f"the event has {MAX_PRODUCTIONS} productions; more are not kept"
-            ) from None
+    for moment in changes.moments():
+        joining = requests.update(
+            _table(),
+            event_key(production.event_name),
+            expression,
+            condition,
+            names=names,
+            values=values | changes.later(moment),
+        )
+        its_key = key(production.event_name, production.name)
+        writes = [
+            joining,
+            requests.put(_table(), its_key, record | {"changed_at": moment}, "attribute_not_exists(pk)"),
+            changes.record(moment, "created", production.event_name, production.name, production.status),
+            *also,
+        ]
+        try:
+            requests.transact(writes)
+        except ConditionFailedError as error:
+            _explain_refusal(error, moment)
+        else:
+            return
+
+
+def _explain_refusal(error: ConditionFailedError, moment: str) -> None:
+    """Raise why a production is not created; do nothing if it may be with a later moment."""
+    if error.failed[1]:
+        raise ConflictError("already exists") from None
+    event = error.item
+    if event is None:
+        raise NotFoundError("Event not found") from None
+    if len(event.get(NAMES, ())) >= MAX_PRODUCTIONS:
+        raise InvalidInputError.of("name", f"the event has {MAX_PRODUCTIONS} productions; more are not kept") from None
+    if event.get("changed_at", "") < moment:
         raise GraphChangedError from None
+    changes.heed(event)
 
 
 def get(event_name: str, name: str) -> Production | None:
@@ -118,7 +137,11 @@ def change(event_name: str, name: str, values: dict[str, Any], meta: dict[str, A
     InvalidInputError
         If the record would grow too large.
     """
-    item = change_record(_table(), key(event_name, name), values, meta)
+
+    def told(moment: str) -> Write:
+        return changes.record(moment, "changed", event_name, name, values.get("status"))
+
+    item = change_record(_table(), key(event_name, name), values, meta, told)
     return from_record(item) if item else None
 
 
@@ -154,21 +177,31 @@ def delete(event_name: str, name: str) -> None:
     NotFoundError
         If the event or the production does not exist; the text says which.
     """
-    writes = [
-        requests.update(
+    for moment in changes.moments():
+        leaving = requests.update(
             _table(),
             event_key(event_name),
-            "DELETE #names :name",
-            "attribute_exists(pk)",
-            names={"#names": NAMES},
-            values={":name": {name}},
-        ),
-        requests.delete(_table(), key(event_name, name), "attribute_exists(pk)"),
-    ]
-    try:
-        requests.transact(writes)
-    except ConditionFailedError as error:
-        raise NotFoundError("Event not found" if error.failed[0] else "Production not found") from None
+            "SET #changed = :moment DELETE #names :name",
+            f"attribute_exists(pk) AND {changes.IS_LATER}",
+            names={"#names": NAMES, **changes.CHANGED},
+            values={":name": {name}, **changes.later(moment)},
+        )
+        ending = requests.delete(
+            _table(),
+            key(event_name, name),
+            f"attribute_exists(pk) AND {changes.IS_LATER}",
+            names=changes.CHANGED,
+            values=changes.later(moment),
+        )
+        try:
+            requests.transact([leaving, ending, changes.record(moment, "deleted", event_name, name)])
+        except ConditionFailedError as error:
+            for failed, item, what in zip(error.failed, error.items, ("Event", "Production"), strict=False):
+                if failed and item is None:
+                    raise NotFoundError(f"{what} not found") from None
+                changes.heed(item)
+        else:
+            return
 
 
 def from_record(item: dict[str, Any]) -> Production:

@@ -10,6 +10,7 @@ from chalicelib.storage import circuits, clients, lists
 from chalicelib.storage.processes import OPEN_SHARDS
 from tests.asking import asked, prepare
 from tests.conftest import Aws, Clock
+from tests.event_source import events_of
 from tests.jobs.conftest import Jobs
 
 GW = "/api/v1/events/GW150914"
@@ -34,23 +35,23 @@ def cost(api: Any, calls: list[str]) -> Any:
     return run
 
 
-def test_event_is_created_read_changed_with_one_request_each(cost: Any) -> None:
+def test_event_is_created_and_read_with_one_request_each_and_changed_with_two(cost: Any) -> None:
     assert cost("POST", "/api/v1/events/", {"name": "GW150914"}, status=201) == ["TransactWriteItems"]
     assert cost("POST", "/api/v1/events/", {"name": "GW150914"}, status=409) == ["TransactWriteItems"]
     assert cost("GET", GW, status=200) == ["Query"]
-    assert cost("PUT", GW, {"meta": {"a": 1}}, status=200) == ["UpdateItem"]
+    assert cost("PUT", GW, {"meta": {"a": 1}}, status=200) == ["TransactWriteItems", "GetItem"]
     assert cost("PUT", GW, {}, status=200) == ["GetItem"]
     assert cost("DELETE", GW, status=204) == ["TransactWriteItems"]
 
 
-def test_production_is_created_read_changed_deleted_with_one_request_each(api: Any, cost: Any) -> None:
+def test_production_is_created_read_deleted_with_one_request_each_and_changed_with_two(api: Any, cost: Any) -> None:
     api.post("/api/v1/events/", {"name": "GW150914"})
     body = {"name": "Prod_A", "pipeline": "bilby"}
     assert cost("POST", "/api/v1/productions/GW150914", body, status=201) == ["TransactWriteItems"]
     assert cost("POST", "/api/v1/productions/GW150914", body, status=409) == ["TransactWriteItems"]
     assert cost("POST", "/api/v1/productions/Nope", body, status=404) == ["TransactWriteItems"]
     assert cost("GET", PROD, status=200) == ["GetItem"]
-    assert cost("PUT", PROD, {"status": "running", "meta": {"a": 1}}, status=200) == ["UpdateItem"]
+    assert cost("PUT", PROD, {"status": "running", "meta": {"a": 1}}, status=200) == ["TransactWriteItems", "GetItem"]
     assert cost("GET", GW + "/productions", status=200) == ["Query"]
     assert cost("DELETE", PROD, status=204) == ["TransactWriteItems"]
 
@@ -64,6 +65,24 @@ def test_pages_of_events_cost_few_requests(api: Any, cost: Any) -> None:
     assert sorted(cost("GET", "/events", status=200)) == ["BatchGetItem", "GetItem", "Query"]
     assert cost("GET", "/events/GW1", status=200) == ["Query"]
     assert cost("GET", "/events/none", status=404) == ["Query"]
+
+
+def test_streams_cost_one_request_each_time(api: Any, cost: Any, clock: Clock) -> None:
+    clock.advance(240)
+    api.post("/api/v1/events/", {"name": "GW150914"})
+    assert cost("GET", "/api/v1/stream", status=200) == ["Query"]
+    position = events_of(api.get("/api/v1/stream").text)[-1].id
+    assert cost("GET", "/api/v1/stream", headers={"Last-Event-ID": position}, status=200) == ["Query"]
+    clock.advance(3600)  # each ten minutes are a partition
+    assert cost("GET", "/api/v1/stream", headers={"Last-Event-ID": position}, status=200) == ["Query"] * 7
+    api.target()
+    api.upload(1, "a.gif", GIF)
+    api.post("/api/pipeline/", {"target": 1, "pipeline": "Timelapse", "products": [1]})
+    assert cost("GET", "/api/pipeline/1/stream", status=200) == ["Query"]
+    position = events_of(api.get("/api/pipeline/1/stream").text)[-1].id
+    assert cost("GET", "/api/pipeline/1/stream", headers={"Last-Event-ID": position}, status=200) == ["Query"]
+    assert cost("GET", "/api/pipeline/1/stream", headers={"Last-Event-ID": "nonsense"}, status=400) == []
+    assert cost("GET", "/api/v1/stream", headers={"Last-Event-ID": "nonsense"}, status=400) == []
 
 
 def test_production_with_dependencies_costs_one_request_more(api: Any, cost: Any) -> None:

@@ -211,7 +211,9 @@ def answer_of_dynamodb(operation: str, body: dict[str, Any]) -> None:
 def test_event_that_a_change_would_make_too_large_is_told_as_wrong_meta() -> None:
     add()
     text = "Item size to update has exceeded the maximum allowed size"
-    answer_of_dynamodb("UpdateItem", {"Error": {"Code": "ValidationException", "Message": text}})
+    reasons = [{"Code": "ValidationError", "Message": text}, {"Code": "None"}]
+    error = {"Code": "TransactionCanceledException", "Message": "Transaction cancelled [ValidationError, None]"}
+    answer_of_dynamodb("TransactWriteItems", {"Error": error, "CancellationReasons": reasons})
     with pytest.raises(InvalidInputError, match="400 KB"):
         events.change("GW150914", {}, {"a": 1})
 
