@@ -34,7 +34,7 @@ CONE_SEARCH = Parameter(
 Member = TypeVar("Member")
 
 
-@operation({200: Listing[PublicTarget]}, parameters=(paging.LIMIT, paging.NEXT, NAME, CONE_SEARCH))
+@operation({200: Listing[PublicTarget]}, parameters=(paging.LIMIT, paging.NEXT, NAME, CONE_SEARCH), refuses=(503,))
 def list_targets(request: Request) -> Reply:
     """List targets by id, or those of a name, or those within a cone, nearest first."""
     name, cone = request.query.get("name"), request.query.get("cone_search")

@@ -26,7 +26,7 @@ NAME_WIDTH = 11.0
 """What a box has for a name, in widths of its font."""
 
 
-@operation({200: HTML}, parameters=(OLDER,))
+@operation({200: HTML}, parameters=(OLDER,), refuses=(503,))
 def show_events(request: Request) -> Reply:
     """Show the events, newest first, in pages, with the states of their productions."""
     found, event_count, page = events.read_newest(ROWS, request.query.get("next"))

@@ -16,7 +16,7 @@ SHOWN = 8
 """Films and plots of a page of files that are shown large; all are in its gallery."""
 
 
-@operation({200: HTML}, parameters=(PAGE,))
+@operation({200: HTML}, parameters=(PAGE,), refuses=(503,))
 def show_group(request: Request) -> Reply:
     """Show a data product group with its files, in pages."""
     group, members = groups.get(request.id("group_id"))

@@ -16,7 +16,7 @@ BUSY_S, IDLE_S = 3, 20
 """Seconds after which a page looks again, while processes run and while none does."""
 
 
-@operation(answers={200: HTML}, parameters=(OLDER,))
+@operation(answers={200: HTML}, parameters=(OLDER,), refuses=(503,))
 def show_home(request: Request) -> Reply:
     """Show the newest targets, in pages, the newest events with their productions' states, and what is running."""
     newest, target_count, page = targets.read_newest(ROWS, request.query.get("next"))

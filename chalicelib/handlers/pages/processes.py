@@ -17,7 +17,7 @@ PREVIEWS = 24
 """Outputs that the page shows; its link to their group leads to the others."""
 
 
-@operation(answers={200: HTML})
+@operation(answers={200: HTML}, refuses=(503,))
 def show_process(request: Request) -> Reply:
     """Show a process with its log and its outputs; the page follows one that has not ended."""
     process, log, position = process_streams.show(request.id("process_id"))
