@@ -100,7 +100,7 @@ const sidereal = (() => {
     const told = body?.detail ?? body?.error ?? body?.message;
     if (typeof told === "string" && !fields.length) texts.unshift(told);
     const about = body?.request_id ? ` (request ${body.request_id})` : "";
-    const message = (texts.join(" ") || `The server answered ${answer.status}.`) + about;
+    const message = (texts.join("; ") || `The server answered ${answer.status}.`) + about;
     return new CallError(message, { status: answer.status, fields });
   }
 
