@@ -89,6 +89,15 @@ def test_every_body_has_an_example_that_its_schema_takes() -> None:
         assert is_valid(media["schema"], media["example"]), name
 
 
+def test_every_family_of_refusals_has_an_example_that_its_schema_takes() -> None:
+    schemas = described()["components"]["schemas"]
+    named = {name for name in schemas if name.endswith(("Error", "Fault"))}
+    assert len(named) == 7
+    for name in named:
+        for shown in schemas[name]["examples"]:
+            assert is_valid({"$ref": f"#/components/schemas/{name}"}, shown), name
+
+
 def test_no_example_is_left_over() -> None:
     assert EXAMPLES.keys() <= {operation["operationId"] for _, _, operation in operations()}
 
@@ -125,9 +134,9 @@ def test_the_statuses_of_the_published_document_are_described() -> None:
     for (path, method), statuses in published.items():
         assert statuses <= set(map(int, paths[path][method]["responses"])), path
     reading = set(paths["/api/v1/events/{event_name}"]["get"]["responses"])
-    assert reading == {"200", "404", "429", "500", "504"}
+    assert reading == {"200", "404", "429", "500", "502", "504"}
     deleting = set(paths["/api/v1/events/{event_name}"]["delete"]["responses"])
-    assert deleting == {"204", "401", "404", "429", "500", "503", "504"}
+    assert deleting == {"204", "401", "404", "429", "500", "502", "503", "504"}
 
 
 def test_analyses_are_described_in_their_own_words() -> None:

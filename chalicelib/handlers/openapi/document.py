@@ -30,7 +30,7 @@ without the body; `OPTIONS` names the methods of an address; others get 405 with
 `X-Request-Id`, under which the log has more of it. A `POST` with an `Idempotency-Key` can be sent again: it is done once, \
 and answered as it was, with `Idempotency-Replayed`. Bodies are JSON unless something else is said; an object may be nested \
 100 levels deep, and no key may stand in it twice. The two APIs word their refusals differently; what API Gateway answers \
-by itself (429, 504) fits both.
+by itself (429, 502, 504) fits both.
 """
 _KEY: Schema = {
     "name": idempotency.HEADER,
@@ -140,7 +140,7 @@ def _describe(each: _Operation, schemas: Schemas) -> Schema:
         is_open=each.is_open,
         is_telescope=each.route.family is TELESCOPE,
     ):
-        response = refusals.response(status, each.route.family, each.method)
+        response = refusals.response(status, each.route.family, each.method, operation)
         content = _contents(operation.answers.get(status, ()), status, schemas, example)
         if content:
             response = {**response, "content": {**response["content"], **content}}
@@ -183,7 +183,9 @@ def _contents(kinds: Any, status: int, schemas: Schemas, example: Example) -> Sc
     for kind in _alternatives(kinds):
         if isinstance(kind, Content):
             if kind.media_type:
-                contents[kind.media_type] = {"schema": {"type": "string"}}
+                # The schema of a stream is that of one of its messages, and their data differ from kind to kind.
+                is_stream = kind.media_type == "text/event-stream"
+                contents[kind.media_type] = {"schema": {} if is_stream else {"type": "string"}}
         else:
             contents["application/json"] = {
                 "schema": schemas.of_answer(kind),

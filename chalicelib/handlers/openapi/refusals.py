@@ -1,13 +1,11 @@
 """With what an operation can be refused: the statuses that follow from its method, address and body, and their bodies."""
 
-from http import HTTPStatus
-
 from chalicelib.handlers.openapi.schemas import TEMPLATE, Schema
 from chalicelib.handlers.operations import Operation
 from chalicelib.handlers.replies import ASIMOV, TELESCOPE, Family
 
-GATEWAY = (429, 504)
-"""What API Gateway answers by itself, to any request: too many of them, or one that took too long."""
+GATEWAY = (429, 502, 504)
+"""What API Gateway answers by itself, to any request: too many of them, one whose function died, or took too long."""
 
 _TEXTS = {
     400: "Something of the body, of the parameters or of the `Idempotency-Key` is wrong.",
@@ -19,10 +17,11 @@ _TEXTS = {
     422: "This `Idempotency-Key` came with another body before.",
     429: "Too many requests: ask again later.",
     500: "An error of ours; the log has more under the request id.",
-    502: "The telescope portal gave an answer that makes no sense.",
+    502: "The function died while it was answering.",
     503: "Something that is needed does not answer at the moment: ask again later.",
     504: "The request took too long.",
 }
+_OF_PORTAL = "The telescope portal gave an answer that makes no sense. Or the function died while it was answering."
 _STILL_AT_WORK = " Or the first request with this `Idempotency-Key` has not ended yet."
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds after which to ask again."}
 _CHALLENGE = {"schema": {"type": "string", "const": "Bearer"}, "description": "How to say who is asking."}
@@ -58,10 +57,14 @@ def statuses(method: str, operation: Operation, *, names_records: bool, is_open:
     return sorted(found)
 
 
-def response(status: int, family: Family, method: str) -> Schema:
+def response(status: int, family: Family, method: str, operation: Operation) -> Schema:
     """Return what is answered with a status, as the family words it."""
-    text = _TEXTS[status] + (_STILL_AT_WORK if status == 409 and method == "POST" else "")
-    answer: Schema = {"description": text, "content": _content(status, family)}
+    text = _TEXTS[status]
+    if status == 409 and method == "POST":
+        text += _STILL_AT_WORK
+    if status == 502 and status in operation.refuses:
+        text = _OF_PORTAL
+    answer: Schema = {"description": text, "content": _content(status, family, status in operation.refuses)}
     headers: Schema = {}
     if status == 401:
         headers["WWW-Authenticate"] = _CHALLENGE
@@ -70,17 +73,16 @@ def response(status: int, family: Family, method: str) -> Schema:
     return {**answer, "headers": headers} if headers else answer
 
 
-def _content(status: int, family: Family) -> Schema:
-    gateway = _json("GatewayError")
-    if family is not ASIMOV and family is not TELESCOPE:
-        page: Schema = {"text/html": {"schema": {"type": "string"}}}
-        return gateway if status == 504 else {**page, **gateway} if status in (*GATEWAY, 413, 500) else page
-    if status == 504:
-        return gateway
-    api = "Ledger" if family is ASIMOV else "Telescope"
-    if status == 400:
-        return _json(f"{api}InputError")
-    return _json(f"{api}Fault" if status == HTTPStatus.INTERNAL_SERVER_ERROR else f"{api}Error")
+def _content(status: int, family: Family, is_told: bool) -> Schema:
+    """Return the body; what only API Gateway answers is of no family."""
+    if status in (502, 504) and not is_told:
+        return _json("GatewayError")
+    if family is ASIMOV or family is TELESCOPE:
+        api = "Ledger" if family is ASIMOV else "Telescope"
+        kind = {400: "InputError", 500: "Fault"}.get(status, "Error")
+        return _json(f"{api}{kind}")
+    page: Schema = {"text/html": {"schema": {"type": "string"}}}
+    return {**page, **_json("GatewayError")} if status in (413, 429, 500) else page
 
 
 def _json(model: str) -> Schema:
