@@ -56,7 +56,7 @@ def get_event(request: Request) -> Reply:
 
 @operation(answers={200: EventReply}, takes=EventChange | EventAgain)
 def update_event(request: Request) -> Reply:
-    """Change what is given; `meta` is merged at its top level."""
+    """Change what is given of an event; `meta` is merged at its top level."""
     change = validate_asimov(EventChange, unwrap(request.json_object(), "event"))
     name = request.params["event_name"]
     values = change.values()

@@ -86,7 +86,7 @@ class Views:
 
     @operation(answers={200: ProductionReply}, takes=ProductionChange | ProductionAgain)
     def update_production(self, request: Request) -> Reply:
-        """Change what is given; `meta` is merged at its top level."""
+        """Change what is given of a production; `meta` is merged at its top level."""
         change = validate_asimov(ProductionChange, unwrap(request.json_object(), self.noun))
         try:
             production = service.change_production(*_names(request), change)
