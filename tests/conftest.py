@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.documented import Sent, documented
 from tests.permissions.plugin import Permissions, leave_unwatched
 from tests.quick_moto import furnish, hasten
 
@@ -52,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--aws-endpoint") is None:
         config.pluginmanager.register(Permissions(config), "permissions")
+    documented.watch(config)
 
 
 def pytest_collection_finish() -> None:
@@ -245,7 +247,10 @@ class Api:
         headers: dict[str, str] | None = None,
         token: str | None = TOKEN,
     ) -> Answer:
-        """Send one request; a body given as an object goes as JSON, `token=None` sends no token."""
+        """Send one request; a body given as an object goes as JSON, `token=None` sends no token.
+
+        What is answered must be what the API says of itself.
+        """
         sent = {"Content-Type": "application/json"} if json_body is not None else {}
         if token is not None and method not in ("GET", "HEAD", "OPTIONS"):
             sent["Authorization"] = f"Bearer {token}"
@@ -253,9 +258,10 @@ class Api:
         raw = json.dumps(json_body).encode() if json_body is not None else body or b""
         raw = raw.encode() if isinstance(raw, str) else raw
         answer = getattr(self._client.http, method.lower())(path, headers=sent, body=raw)
-        return Answer(
-            answer.status_code, {key.lower(): value for key, value in answer.headers.items()}, answer.body.decode()
-        )
+        received = {key.lower(): value for key, value in answer.headers.items()}
+        text = answer.body.decode()
+        documented.look(Sent(method, path, sent, raw, answer.status_code, received, text))
+        return Answer(answer.status_code, received, text)
 
     def get(self, path: str, **extra: Any) -> Answer:
         """GET."""

@@ -10,7 +10,7 @@ from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
 from chalicelib.models.answers import Listing
-from chalicelib.models.fields import RecordId
+from chalicelib.models.fields import ParameterId
 from chalicelib.models.observation_templates import ObservationTemplate, PublicTemplate, TemplateChange, TemplateInput
 from chalicelib.models.validation import validate_telescope
 from chalicelib.services import observation_templates as service
@@ -19,7 +19,7 @@ from chalicelib.storage import observation_templates
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
-TARGET = Parameter("target", "Only templates of the target with this id.", RecordId)
+TARGET = Parameter("target", "Only templates of the target with this id.", ParameterId)
 FACILITY = Parameter("facility", "Only templates of this facility; with `target`.")
 NAME = Parameter("name", "Only templates of this name; with `target`.")
 

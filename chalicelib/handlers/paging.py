@@ -7,14 +7,14 @@ from pydantic import Field
 from chalicelib.errors import InvalidInputError
 from chalicelib.handlers.operations import Parameter
 from chalicelib.handlers.request import Request
-from chalicelib.models.fields import MAX_ID, RecordId
+from chalicelib.models.fields import MAX_ID, ParameterId
 
 MAX_LIMIT = 500
 """Members of a list answered at once; a list asked for without `limit` ends here, too, and says `next`."""
 
 LIMIT = Parameter("limit", "Members of one page.", Annotated[int, Field(ge=1, le=MAX_LIMIT)])
 NEXT = Parameter("next", "Where to go on: from the `next` or `previous` of an earlier page.")
-TARGET = Parameter("target", "Id of the target whose members are listed.", RecordId, is_required=True)
+TARGET = Parameter("target", "Id of the target whose members are listed.", ParameterId, is_required=True)
 
 
 def limit_of(request: Request, default: int = MAX_LIMIT) -> int:

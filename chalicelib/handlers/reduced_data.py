@@ -12,7 +12,7 @@ from chalicelib.handlers.replies import TELESCOPE, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.handlers.targets import page_of
 from chalicelib.models.answers import Listing
-from chalicelib.models.fields import RecordId
+from chalicelib.models.fields import ParameterId
 from chalicelib.models.reduced_data import PhotometryAddresses, PublicDatum
 from chalicelib.services.photometry import photometry_table
 from chalicelib.storage import reduced_data, targets
@@ -20,13 +20,13 @@ from chalicelib.storage import reduced_data, targets
 blueprint = Blueprint(__name__)
 router = Router(blueprint, TELESCOPE)
 
-PROCESS = Parameter("process", "Only points that the process with this id has measured.", RecordId)
+PROCESS = Parameter("process", "Only points that the process with this id has measured.", ParameterId)
 TABLE = Content(
     "text/csv", "Time (ISO 8601, UTC), magnitude and error of each point, in the order of time, without a header."
 )
 
 
-@operation({200: Listing[PublicDatum]}, parameters=(paging.TARGET, paging.LIMIT, paging.NEXT))
+@operation({200: Listing[PublicDatum]}, parameters=(paging.TARGET, paging.LIMIT, paging.NEXT), refuses=(503,))
 def list_reduced_data(request: Request) -> Reply:
     """List the reduced data of a target: run after run, each in the order of time."""
     target_id = paging.target_of(request)
@@ -35,7 +35,7 @@ def list_reduced_data(request: Request) -> Reply:
     return page_of(shown, total, page, request)
 
 
-@operation({200: PhotometryAddresses})
+@operation({200: PhotometryAddresses}, refuses=(503,))
 def get_photometry(request: Request) -> Reply:
     """Say where the table of a target's points and its newest plot are; null until there is one."""
     target_id = request.id("target_id")
@@ -48,7 +48,7 @@ def get_photometry(request: Request) -> Reply:
     return Reply(addresses)
 
 
-@operation({200: TABLE}, parameters=(PROCESS,))
+@operation({200: TABLE}, parameters=(PROCESS,), refuses=(503,))
 def download_photometry(request: Request) -> Reply:
     """Return the points of a target, or of the one process that the parameter `process` names, as comma-separated text."""
     process_id = paging.id_of(request, "process")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 
 def refuse_boolean(value: object) -> object:
@@ -18,8 +18,18 @@ def _flush_to_zero(angle: float) -> float:
 
 
 MAX_ID = 10**15 - 1
-RecordId = Annotated[int, BeforeValidator(refuse_boolean), Field(ge=1, le=MAX_ID)]
+_WHOLE = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+
+RecordId = Annotated[
+    int,
+    BeforeValidator(refuse_boolean),
+    Field(ge=1, le=MAX_ID),
+    WithJsonSchema({"anyOf": [_WHOLE, {"type": "string", "pattern": "^[0-9]+$"}]}, mode="validation"),
+]
 """The id of a record; texts of digits are taken, too, as forms send them."""
+
+ParameterId = Annotated[int, Field(ge=1, le=MAX_ID)]
+"""The id of a record as a parameter of an address, which is text in any case."""
 
 RightAscension = Annotated[
     float,
