@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployment.e2e import access, gaps, ledger, observing, repeats, routes, telescope, update
+from deployment.e2e import access, faces, gaps, ledger, observing, repeats, routes, telescope, update
 from deployment.e2e.asking import Asker, E2EError
 from deployment.e2e.films import FRAME_SIZE_PX, Films
 from deployment.e2e.http import asker
@@ -114,6 +114,8 @@ class Run:
         telescope.drive(self._ask)
         self._say("telescope API: targets, files, groups, processes, templates, pages, and what each refuses")
         self._say(f"the gateway: {routes.check_gateway(self._ask)}")
+        self._say(f"/openapi.json and /docs: {faces.check_description(self._ask, routes.paths_of(self._package))}")
+        self._say(f"/api/v1/stream: {faces.follow_ledger(self._ask)}")
         repeats.drive(self._ask)
         self._say("Idempotency-Key: a repeat is answered as the first was, another body refused")
         self._ask("GET", "/api/v1/health/ready", 200, {"status": "ok", "checks": dict})
@@ -141,6 +143,7 @@ class Run:
         self._say(f"Timelapse by a message, examples/start_timelapse.py: {self._films.make_film_by_message()}")
         self._say(f"on request: {self._films.make_pictures()}")
         self._say(f"dead letters: {self._letters.check_given_up()}")
+        self._say(f"/api/pipeline/<pk>/stream: {faces.follow_process(self._ask, self._letters.broken)}")
 
     def _end(self) -> None:
         """See what was begun through to its end."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployment.e2e import ledger, telescope
+from deployment.e2e import faces, ledger, telescope
 from deployment.e2e.asking import Asker, E2EError, Form, Reply, is_like
 from tests.conftest import TOKEN, Api
 
@@ -31,6 +31,16 @@ def test_the_examples_of_the_asimov_document(ask: Asker) -> None:
 
 def test_the_addresses_of_the_telescope_api(ask: Asker, portal: Any) -> None:
     telescope.drive(ask)
+
+
+def test_the_description_and_the_page_made_of_it(ask: Asker) -> None:
+    from chalicelib.handlers.http import ROUTES
+
+    faces.check_description(ask, [route.path for route in ROUTES])
+
+
+def test_the_stream_of_the_ledger(ask: Asker) -> None:
+    faces.follow_ledger(ask)
 
 
 def test_an_answer_that_is_not_the_documented_one_is_noticed(ask: Asker) -> None:
