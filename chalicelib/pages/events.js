@@ -6,27 +6,33 @@
   const part = document.querySelector("#productions, #events");
   const isShown = ({ event }) => part.dataset.event === undefined || part.dataset.event === event;
   let source = null;
-  let position = "";
+  let { position } = part.dataset; // of what the page was made from
   let timer = null;
 
   function hear(message) {
     position = message.lastEventId;
-    if (message.type !== "reset" && !isShown(JSON.parse(message.data))) return;
+    const change = JSON.parse(message.data);
+    if (message.type !== "reset" && !isShown(change)) return;
+    if (message.type === "event" && change.action === "deleted" && part.dataset.event) end();
     clearTimeout(timer);
     timer = setTimeout(() => document.dispatchEvent(new Event("stale")), HANDFUL_MS);
   }
 
   function follow() {
-    const query = position && `?last_event_id=${encodeURIComponent(position)}`;
-    source = new EventSource(`${prefix}/api/v1/stream${query}`);
+    source = new EventSource(`${prefix}/api/v1/stream?last_event_id=${encodeURIComponent(position)}`);
     for (const type of ["event", "production", "reset"]) source.addEventListener(type, hear);
   }
 
   // A page in the background follows nothing; when it is seen again it goes on where it was.
   function turn() {
     source?.close();
-    source = null;
     if (!document.hidden) follow();
+  }
+
+  // Of an event that is gone nothing will be told.
+  function end() {
+    source.close();
+    document.removeEventListener("visibilitychange", turn);
   }
 
   document.addEventListener("visibilitychange", turn);

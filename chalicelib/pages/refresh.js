@@ -9,6 +9,7 @@
   let faults = 0;
   let timer = null;
   let isAsking = false;
+  let isStale = false; // what is being asked for is older than what was told of
 
   function note(text) {
     let place = document.getElementById("stale");
@@ -67,8 +68,10 @@
 
   async function refresh() {
     clearTimeout(timer);
+    if (isAsking) isStale = true;
     if (isAsking || !find().length) return;
     isAsking = true;
+    isStale = false;
     try {
       const answer = await fetch(location.href, { cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT_MS) });
       // Gone: nothing will come any more.
@@ -87,6 +90,7 @@
     } finally {
       isAsking = false;
     }
+    if (isStale && !faults) return refresh();
     wait();
   }
 

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.handlers.pages import events, rendering
 from chalicelib.states import KINDS, PRODUCTION_STATUSES, kind_of
-from tests.conftest import Api
+from tests.conftest import Api, Clock
 from tests.handlers.test_pages import HOSTILE, Page
 
 EVENT = "/api/v1/events"
@@ -126,6 +126,18 @@ def test_a_page_of_events_counts_so_many_productions_and_says_so(event: Api, mon
     assert "2 productions" in text
     assert 'data-status="ready"' not in text
     assert "Not all productions are counted" in text
+
+
+@pytest.mark.parametrize("address", ["/events", "/events/GW150914"])
+def test_a_page_follows_the_ledger_from_where_it_was_read(clock: Clock, event: Api, address: str) -> None:
+    clock.advance(3600)
+    produce(event, "Prod0")
+    position = re.search(r'data-position="([^"]+)"', event.get(address).text)[1]  # type: ignore[index]
+    produce(event, "Prod1")
+    told = event.get(f"/api/v1/stream?last_event_id={quote(position)}").text
+    assert '"GW150914"' in told
+    assert '"Prod1"' in told
+    assert '"kind": "event"' not in told
 
 
 @pytest.mark.parametrize("status", [*PRODUCTION_STATUSES, "pending", "created", "failed"])

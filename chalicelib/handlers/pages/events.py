@@ -2,18 +2,22 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from unicodedata import category, east_asian_width
 from urllib.parse import quote
 
+from chalicelib import clock
 from chalicelib.handlers.operations import HTML, operation
 from chalicelib.handlers.pages import graph, rendering
 from chalicelib.handlers.pages.rendering import OLDER, PAGE, ROWS, links, part_of, render, router
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
 from chalicelib.models.productions import Production
+from chalicelib.services.change_stream import Position
 from chalicelib.states import KINDS, kind_of
 from chalicelib.storage import events, productions
+from chalicelib.storage.changes import SETTLED_S
 
 COUNTED = 1_000
 """Productions whose states a page of events counts: each hundred is a request."""
@@ -29,6 +33,7 @@ NAME_WIDTH = 11.0
 @operation({200: HTML}, parameters=(OLDER,), refuses=(503,))
 def show_events(request: Request) -> Reply:
     """Show the events, newest first, in pages, with the states of their productions."""
+    position = _position()
     found, event_count, page = events.read_newest(ROWS, request.query.get("next"))
     pairs: list[tuple[str, str]] = []
     is_counted = []
@@ -44,6 +49,7 @@ def show_events(request: Request) -> Reply:
         events=[(event, _tally(of_event.get(event.name, ()))) for event in found],
         is_whole=all(is_counted),
         event_count=event_count,
+        position=position,
         **links(page),
     )
 
@@ -51,6 +57,7 @@ def show_events(request: Request) -> Reply:
 @operation({200: HTML}, parameters=(PAGE,))
 def show_event(request: Request) -> Reply:
     """Show an event with its productions: who needs whom as a drawing, and one by one, in pages."""
+    position = _position()
     event, its = events.get(request.params["event_name"])
     needs = {production.name: production.dependencies for production in its}
     depth_of = graph.depths(needs)
@@ -62,6 +69,7 @@ def show_event(request: Request) -> Reply:
         "event.html",
         scripts=("refresh.js", "events.js"),
         event=event,
+        position=position,
         productions=shown,
         count=len(its),
         addresses=addresses,
@@ -69,6 +77,11 @@ def show_event(request: Request) -> Reply:
         **_drawing(its, needs, addresses),
         **numbers,
     )
+
+
+def _position() -> Position:
+    """Return from where on to follow the ledger's stream: what came before is part of what is read now."""
+    return Position(clock.to_text(clock.now() - timedelta(seconds=SETTLED_S)))
 
 
 def _addresses(names: Sequence[str], page: int) -> dict[str, str]:
