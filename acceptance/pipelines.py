@@ -35,11 +35,13 @@ class Stepped(PipelineProcess):
 
     short_name = "stepped"
     options_model = SteppedOptions
+    word: ClassVar[str] = "Stepping"
     flags: ClassVar = {"wordy": {"default": False, "long_name": "Say more"}}
 
     def do_pipeline(self, tmpdir: Path, **flags: bool) -> Iterable[Output]:
         """Take step after step, each with its line in the log."""
         options = self.options
+        self.update_status(self.word)
         gate = Gate(Path(os.environ[FOLDER]) / options.gate)
         for number in range(1, options.steps + 1):
             self.log(f"Step {number}" + (", with care" if flags["wordy"] else ""))
