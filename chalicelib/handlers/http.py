@@ -195,7 +195,7 @@ def _cors(raw: ChaliceRequest) -> dict[str, str]:
     }
     if raw.method == "OPTIONS":
         headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
         headers["Access-Control-Max-Age"] = "600"
     return headers
 

@@ -54,6 +54,8 @@ def test_requests_ask_for_what_they_are_paid_for(api: Api, units: Any) -> None:
     api.upload(1, "a.fits", b"SIMPLE  =                    T" + b" " * 2850)
     names, reads, writes = zip(*units.asked, strict=True)
     found["upload"] = (names, sum(reads), sum(writes))
+    api.post("/api/pipeline/", {"target": 1, "pipeline": "Timelapse", "products": [1]})
+    found["follow"] = units("GET", "/api/pipeline/1/stream")
     assert {name: (each.calls, each.reads, each.writes) for name, each in costs.REQUESTS.items() if name in found} == {
         # a changed event is changed in its index, too, which the call does not say
         name: (calls, reads, writes + (name == "change event"))
