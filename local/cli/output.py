@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod, OverflowMethod
+    from rich.console import Console
     from rich.text import Text
 
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that change the direction of what follows: with them a name could pose as another."""
+
+MIN_WIDTH = 16
+"""Columns that may wrap are not narrower than this, in characters, if they hold so much."""
 
 _KEPT_WHOLE = (
     "id",
@@ -47,7 +50,11 @@ STYLES = {word: style for style, words in _STYLES.items() for word in words.spli
 def clean(value: object) -> str:
     """Return a text without what a terminal would obey: control characters become visible, line breaks spaces."""
     text = re.sub(r"\s*[\n\r]\s*|\t", " ", str(value))
-    return "".join(f"\\x{ord(each):02x}" if _is_hostile(each) else each for each in text)
+    return "".join(_visible(each) if _is_hostile(each) else each for each in text)
+
+
+def _visible(character: str) -> str:
+    return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else f"\\x{ord(character):02x}"
 
 
 def _is_hostile(character: str) -> bool:
@@ -100,18 +107,31 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
 
 
 def _draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        whole = column in _KEPT_WHOLE
-        overflow: OverflowMethod = "ellipsis" if whole else "fold"
-        justify: JustifyMethod = "right" if column in _NUMBERS else "left"
-        table.add_column(column, no_wrap=whole, overflow=overflow, justify=justify)
+    screen = console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    least = -2
+    for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+        width = max(cell_len(each) for each in (column, *cells))
+        width = width if column in _KEPT_WHOLE else min(width, MIN_WIDTH)
+        least += width + 2
+        table.add_column(column, min_width=width, overflow="fold", justify="right" if column in _NUMBERS else "left")
+    if least > screen.width:
+        _print_records(columns, rows)
+        return
     for row in rows:
         table.add_row(*(_styled(column, cell) for column, cell in zip(columns, row, strict=True)))
-    console().print(table)
+    screen.print(table)
+
+
+def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below one another, as a terminal that is too narrow for them side by side wants it."""
+    for number, row in enumerate(rows):
+        if number:
+            say()
+        print_fields(dict(zip(columns, row, strict=True)))
 
 
 def _styled(column: str, cell: str) -> "Text":
@@ -137,8 +157,8 @@ def _print_plain(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Print names and values of one record; what is None is left out."""
-    shown = {name: clean(value) for name, value in fields.items() if value is not None}
+    """Print names and values of one record; what there is not is left out."""
+    shown = {name: clean(value) for name, value in fields.items() if value not in (None, "")}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         say(f"{name:<{width}}  {value}".rstrip())

@@ -56,10 +56,9 @@ def show(options: argparse.Namespace) -> int:
     print_fields({**{name: target[name] for name in ("id", "name", "type", "ra", "dec")}, **times, **extra})
     say()
     rows = [
-        (each["name"], each["format"], each["frames"], moment(each["created"]), client.base_url + each["url"])
-        for each in timelapses
+        (each["format"], each["frames"], moment(each["created"]), client.base_url + each["url"]) for each in timelapses
     ]
-    print_table(("timelapse", "format", "frames", "created", "address"), rows, "it has no timelapses yet")
+    print_table(("format", "frames", "created", "timelapse"), rows, "it has no timelapses yet")
     return 0
 
 

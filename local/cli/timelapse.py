@@ -73,7 +73,7 @@ def _start(client: "Client", options: argparse.Namespace) -> dict[str, Any]:
     if film_format:
         given["format"] = film_format
     if options.output and _format_of(options.output) not in (None, film_format):
-        raise UsageError(f"{options.output} is no name for a film in the format {film_format}")
+        raise UsageError(f"{options.output} is no name for a film in {film_format}")
     target = target_of(client, options.target)
     body = {
         "target": target["id"],
@@ -148,13 +148,10 @@ def _follow(client: "Client", process_id: int, *, is_json: bool) -> dict[str, An
                 for line in message.data["text"].splitlines():
                     screen.print(Text(clean(line)), soft_wrap=True)
             elif message.event == "process":
-                steps = message.data.get("progress") or {}
-                bar.update(
-                    task,
-                    description=clean(message.data["status"]),
-                    completed=int(steps.get("done") or 0),
-                    total=int(steps.get("total") or 0) or None,
-                )
+                status, steps = message.data["status"], message.data["progress"]
+                # A pipeline that names no steps of its own is `pending` to its end.
+                shown = "working" if status == "pending" and steps["total"] else clean(status)
+                bar.update(task, description=shown, completed=steps["done"], total=steps["total"] or None)
     return dict(client.call("GET", path))
 
 
