@@ -85,6 +85,17 @@ def test_names_that_bite_stay_text_inside_the_drawing(event: Api) -> None:
     assert f"{name}: ready, bilby, needs {missing}" in page.words
 
 
+def test_a_page_of_long_names_fits_into_an_answer(event: Api) -> None:
+    names = ["日" * 199 + letter for letter in "ABC"]
+    for number, name in enumerate(names):
+        produce(event, name, *names[:number])
+    text = event.get("/events/GW150914").text
+    page = Page(text)
+    anchors = [each for each in page.addresses if each.startswith("#production-")]
+    assert len(set(anchors)) == len(names)
+    assert all(anchor[1:] in page.ids and len(anchor) < 80 for anchor in anchors)
+
+
 def test_a_comment_keeps_its_lines_and_a_long_one_is_folded(event: Api) -> None:
     produce(event, "short", comment="one\ntwo")
     produce(event, "long", comment="word " * 300)

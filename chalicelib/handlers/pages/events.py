@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from unicodedata import category, east_asian_width
 from urllib.parse import quote
@@ -25,6 +26,7 @@ COUNTED = 1_000
 SHOWN_NEEDS = 20
 """Names in the line that tells what a production needs; the JSON has all."""
 
+ANCHOR_CHARACTERS = 60
 TITLE_CHARACTERS = 300
 NAME_WIDTH = 11.0
 """What a box has for a name, in widths of its font."""
@@ -63,7 +65,8 @@ def show_event(request: Request) -> Reply:
     depth_of = graph.depths(needs)
     ordered = sorted(its, key=lambda production: depth_of[production.name])
     shown, numbers = part_of(request, ordered)
-    addresses = _addresses([production.name for production in ordered], numbers["page"])
+    anchors = {production.name: _anchor(production.name) for production in ordered}
+    addresses = _addresses(anchors, numbers["page"])
     return render(
         request,
         "event.html",
@@ -72,6 +75,7 @@ def show_event(request: Request) -> Reply:
         position=position,
         productions=shown,
         count=len(its),
+        anchors=anchors,
         addresses=addresses,
         shown_needs=SHOWN_NEEDS,
         **_drawing(its, needs, addresses),
@@ -84,12 +88,18 @@ def _position() -> Position:
     return Position(clock.to_text(clock.now() - timedelta(seconds=SETTLED_S)))
 
 
-def _addresses(names: Sequence[str], page: int) -> dict[str, str]:
+def _anchor(name: str) -> str:
+    """Return the id of a production's entry; that of a long name is short, as very many links may lead to it."""
+    quoted = quote(name, safe="")
+    return f"production-{quoted if len(quoted) <= ANCHOR_CHARACTERS else sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _addresses(anchors: Mapping[str, str], page: int) -> dict[str, str]:
     """Return where each production is told of: on this page, or on another one."""
     found = {}
-    for number, name in enumerate(names):
+    for number, (name, anchor) in enumerate(anchors.items()):
         its_page = number // rendering.FILES + 1
-        found[name] = ("" if its_page == page else f"?page={its_page}") + f"#production-{quote(name, safe='')}"
+        found[name] = ("" if its_page == page else f"?page={its_page}") + f"#{anchor}"
     return found
 
 
