@@ -27,7 +27,7 @@ SHOWN_NEEDS = 20
 """Names in the line that tells what a production needs; the JSON has all."""
 
 ANCHOR_CHARACTERS = 60
-TITLE_CHARACTERS = 300
+TITLE_CHARACTERS = 200
 NAME_WIDTH = 11.0
 """What a box has for a name, in widths of its font."""
 
