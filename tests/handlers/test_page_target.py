@@ -156,8 +156,17 @@ def test_the_first_page_shows_the_newest_of_what_is_running(api: Api, monkeypatc
     assert re.findall(r'href="/pipeline/(\d+)"', text) == ["3", "2"]
     assert 'TimelapsePipeline of <a href="/targets/1">M 13</a>' in text
     assert "<strong>3</strong> running processes" in text
-    api.post("/api/pipeline/3/cancel/")
-    assert re.findall(r'href="/pipeline/(\d+)"', api.get("/").text) == ["2", "1"]
+    monkeypatch.setattr("chalicelib.handlers.pages.home.RUNNING", 1)
+    monkeypatch.setattr("chalicelib.storage.processes.OPEN_SHARDS", 1)
+    api.post(
+        "/api/pipeline/", {"target": 1, "pipeline": "Timelapse", "products": [1]}
+    )  # not all of a partition is read
+    api.post("/api/pipeline/", {"target": 1, "pipeline": "Timelapse", "products": [1]})
+    text = api.get("/").text
+    assert "<strong>at least 4</strong> running processes" in text
+    assert re.findall(r'href="/pipeline/(\d+)"', text) == ["5"]
+    api.post("/api/pipeline/5/cancel/")
+    assert re.findall(r'href="/pipeline/(\d+)"', api.get("/").text) == ["4"]
 
 
 def test_a_page_tells_how_far_a_process_is(api: Api, aws: Aws) -> None:
