@@ -17,6 +17,7 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.errors import UnavailableError
 from chalicelib.models.changes import LedgerChange
+from chalicelib.models.names import MAX_NAME_LENGTH
 from chalicelib.settings import get_settings
 from chalicelib.storage import requests
 from chalicelib.storage.requests import Write
@@ -130,7 +131,8 @@ def existence(moment: str, event: str) -> Write:
     expires_at = int(clock.to_unix(moment)) + 3600
     return requests.put(
         _table(),
-        {"pk": f"CHANGED#{event}", "sk": "CHANGED"},
+        # no name is longer, but what is asked for may be, and DynamoDB refuses keys beyond 2 KB
+        {"pk": f"CHANGED#{event[: MAX_NAME_LENGTH + 1]}", "sk": "CHANGED"},
         {"changed_at": moment, "expires_at": expires_at},
         IS_LATER,
         names=CHANGED,
