@@ -8,10 +8,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from acceptance.conftest import PATIENCE_MS
-from acceptance.content import Content, start
+from acceptance.content import CHAIN, Content, make_event, start
 from acceptance.cutting import CuttingProxy, cutting_proxy
 from acceptance.pipelines import Gate
 from acceptance.server import Server
+from chalicelib.states import PRODUCTION_STATUSES
 
 SEED = 1
 STEPS = 8
@@ -65,3 +66,25 @@ def test_a_process_is_followed_through_cut_connections(
     assert states[-1] == client.call("GET", f"/api/pipeline/{process}/")
     assert all(before != after for before, after in pairwise(states))
     assert proxy.cuts >= 3
+
+
+def test_the_ledger_is_followed_through_cut_connections(page: Page, proxy: CuttingProxy, server: Server) -> None:
+    client = server.client()
+    name = "GW190521"
+    page.evaluate(FOLLOW, ["/api/v1/stream", ["event", "production"]])
+    make_event(client, name)
+    expected: list[tuple[str, str, str | None, str | None]] = [("created", "event", None, None)]
+    for production, _, _, status in CHAIN:
+        expected += [("created", "production", production, "ready"), ("changed", "production", production, status)]
+    for number in range(STEPS):
+        client.call("PUT", f"/api/v1/productions/{name}/Prod3", json={"status": PRODUCTION_STATUSES[number]})
+        expected.append(("changed", "production", "Prod3", PRODUCTION_STATUSES[number]))
+        page.wait_for_function("(count) => window.seen.length >= count", arg=len(expected) // 2)
+    client.call("DELETE", f"/api/v1/productions/{name}/Prod3")
+    expected.append(("deleted", "production", "Prod3", None))
+    page.wait_for_function(
+        f"window.seen.some(([, , {{ event, action }}]) => event === '{name}' && action === 'deleted')"
+    )
+    seen = [each for _, _, each in page.evaluate("window.seen") if each["event"] == name]
+    assert [(each["action"], each["kind"], each.get("name"), each.get("status")) for each in seen] == expected
+    assert proxy.cuts >= 2
