@@ -4,7 +4,7 @@ import argparse
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from local.cli.arguments import add_command, word
+from local.cli.arguments import add_command, count, word
 from local.cli.output import clean, moment, print_json, print_table, progress, say
 from local.cli.session import FAILED, connect, target_of
 
@@ -59,8 +59,8 @@ def show(options: argparse.Namespace) -> int:
     return 0 if is_ready else FAILED
 
 
-def _at_least(count: int, *, is_all: bool) -> str:
-    return f"{count}" if is_all else f"{count} or more"
+def _at_least(number: int, *, is_all: bool) -> str:
+    return f"{number}" if is_all else f"{number} or more"
 
 
 def _inventory(client: "Client") -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _watch(client: "Client", options: argparse.Namespace, process_id: int) -> in
         if options.json:
             print_json({"event": "output", "data": film}, indent=None)
         else:
-            say(client.base_url + film["url"])
+            say(clean(client.base_url + film["url"]))
         if options.output:
             place = options.output / Path(film["name"]).name if options.output.is_dir() else options.output
             client.download(film["url"], place)

@@ -164,12 +164,9 @@ def test_files_are_uploaded_once_and_refused_ones_named(
     assert sorted(contents) == sorted((night / f"{number}.fits").read_bytes() for number in (1, 2))
 
 
-@WAYS
 def test_an_upload_whose_answer_was_lost_is_not_doubled_and_one_deleted_since_is_made_again(
-    api: Api, address: str, night: Path, way: str | None, request: pytest.FixtureRequest
+    api: Api, address: str, night: Path, past_the_api: None
 ) -> None:
-    if way:
-        request.getfixturevalue(way)
     client, target, file = Client(address, TOKEN), api.target(), night / "1.fits"
     one = uploads.upload_file(client, file, target, key="same")
     assert uploads.upload_file(client, file, target, key="same") == one
