@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "status", "show whether the deployment is ready, and what runs", show, EXAMPLES)
     parser.add_argument("--target", type=word, metavar="TARGET", help="show the processes of a target: name or id")
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="processes of a target (default: %(default)s)"
+        "--limit", type=count, default=20, metavar="N", help="processes of a target (default: %(default)s)"
     )
 
 
