@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install -qq --disable-pip-version-check --require-hashes -r
 COMPILE = CUSTOM_COMPILE_COMMAND="make requirements" build/pip-tools/bin/pip-compile --quiet --generate-hashes \
 	--allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: help serve demo test acceptance lint format bench package deploy undeploy e2e requirements clean .venv .venv-aws
+.PHONY: help serve demo test acceptance screenshots lint format bench package deploy undeploy e2e requirements clean .venv .venv-aws
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -29,6 +29,9 @@ test: .venv/installed ## Run the tests
 
 acceptance: .venv/installed .venv-aws/installed ## Use a running server as people and programs do: browser, streams, the API's document
 	.venv/bin/python -m pytest acceptance --durations=5 $(TEST_ARGS)
+
+screenshots: .venv/installed .venv-aws/installed ## Make the pictures in docs/images anew, of a server with made content
+	.venv/bin/python -m acceptance.screenshots
 
 lint: .venv/installed ## Check style, format and types
 	.venv/bin/ruff check .
