@@ -89,7 +89,7 @@ def create_product(request: Request) -> Reply:
     return reserved(data_products.reserve(product, expires_at, lambda product: request.seal(reserved(product))))
 
 
-@operation({200: PublicProduct}, refuses=(400, 409))
+@operation({200: PublicProduct}, refuses=(409,))
 def complete_product(request: Request) -> Reply:
     """Say that a presigned upload has been done."""
     product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
@@ -117,7 +117,7 @@ def get_product(request: Request) -> Reply:
     return Reply(data_products.get(request.id("product_id")).public())
 
 
-@operation({204: EMPTY}, refuses=(503,))
+@operation({204: EMPTY})
 def delete_product(request: Request) -> Reply:
     """Delete a data product with its file, or give up an upload that is not complete."""
     product = data_products.get(request.id("product_id"), int(clock.now().timestamp()))
@@ -182,7 +182,7 @@ def change_group(request: Request) -> Reply:
     return Reply(group.public(members))
 
 
-@operation({204: EMPTY}, refuses=(503,))
+@operation({204: EMPTY})
 def delete_group(request: Request) -> Reply:
     """Delete a group; its products stay."""
     delete_with_archives(request.id("group_id"))

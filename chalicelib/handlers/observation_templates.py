@@ -39,7 +39,7 @@ def list_templates(request: Request) -> Reply:
     return page_of([template.public() for template in found], total, page, request)
 
 
-@operation({201: PublicTemplate}, takes=TemplateInput, refuses=(502, 503))
+@operation({201: PublicTemplate}, takes=TemplateInput, refuses=(502,))
 def create_template(request: Request) -> Reply:
     """Create a template."""
 
@@ -57,14 +57,14 @@ def get_template(request: Request) -> Reply:
     return Reply(observation_templates.get(request.id("template_id")).public())
 
 
-@operation({200: PublicTemplate}, takes=TemplateChange, refuses=(502, 503))
+@operation({200: PublicTemplate}, takes=TemplateChange, refuses=(502,))
 def change_template(request: Request) -> Reply:
     """Rename a template, or give it other fields."""
     change = validate_telescope(TemplateChange, request.json_object())
     return Reply(service.change_template(request.id("template_id"), change).public())
 
 
-@operation({204: EMPTY}, refuses=(503,))
+@operation({204: EMPTY})
 def delete_template(request: Request) -> Reply:
     """Delete a template; observations made from it stay."""
     service.delete_template(request.id("template_id"))

@@ -31,7 +31,7 @@ def get_observation(request: Request) -> Reply:
     return Reply(observations.get(request.id("observation_pk")).public())
 
 
-@operation({200: PublicObservation}, refuses=(409, 502, 503))
+@operation({200: PublicObservation}, refuses=(409, 502))
 def cancel_observation(request: Request) -> Reply:
     """Cancel an observation at its facility."""
     return Reply(service.cancel_observation(request.id("observation_pk")).public())

@@ -42,7 +42,7 @@ _FORM = {
 @operation(
     {201: ObserveEcho},
     takes=ObserveInput,
-    refuses=(404, 429, 502, 503),
+    refuses=(404, 429, 502),
     requestBody={"content": {"multipart/form-data": _FORM, "application/x-www-form-urlencoded": _FORM}},
 )
 def observe(request: Request) -> Reply:

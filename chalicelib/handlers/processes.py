@@ -38,7 +38,7 @@ def list_open_processes(request: Request) -> Reply:
     return Reply(answer)
 
 
-@operation({202: ProcessDetail}, takes=ProcessInput, refuses=(503,))
+@operation({202: ProcessDetail}, takes=ProcessInput)
 def start_process(request: Request) -> Reply:
     """Start a pipeline; the answer comes before its run."""
     given = validate_telescope(ProcessInput, request.json_object())
@@ -68,7 +68,7 @@ def cancel_process(request: Request) -> Reply:
     return Reply(service.cancel_process(request.id("process_id"), request.user).detail())
 
 
-@operation({202: ProcessDetail}, refuses=(409, 503))
+@operation({202: ProcessDetail}, refuses=(409,))
 def retry_process(request: Request) -> Reply:
     """Start a failed process again."""
     return _accepted(service.retry_process(request.id("process_id"), request.user), request)

@@ -72,14 +72,14 @@ def get_target(request: Request) -> Reply:
     return Reply(targets.get(request.id("target_id")).public())
 
 
-@operation({200: PublicTarget}, takes=TargetChange, refuses=(503,))
+@operation({200: PublicTarget}, takes=TargetChange)
 def change_target(request: Request) -> Reply:
     """Change what is given of a target."""
     change = validate_telescope(TargetChange, request.json_object())
     return Reply(service.change_target(request.id("target_id"), change).public())
 
 
-@operation({204: EMPTY}, refuses=(503,))
+@operation({204: EMPTY})
 def delete_target(request: Request) -> Reply:
     """Delete a target with all that belongs to it."""
     service.delete_target(request.id("target_id"))
