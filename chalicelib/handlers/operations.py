@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from chalicelib.handlers.replies import Reply
@@ -22,8 +22,7 @@ REDIRECT = Content("", "The address stands in `Location`.")
 EMPTY = Content("", "There is no body.")
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of the query or a header.
 
     Parameters
@@ -48,8 +47,7 @@ class Parameter:
     is_checked: bool = True
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """What one view takes and answers.
 
     Parameters
@@ -72,7 +70,7 @@ class Operation:
     takes: Any = None
     refuses: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 def operation(
@@ -118,8 +116,7 @@ def told(view: Callable[..., Reply]) -> Told:
     owner = getattr(view, "__self__", None)
     if owner is None:
         return Told(view.__name__, text, operation)
-    own = replace(
-        operation,
+    own = operation._replace(
         answers={status: owner.types.get(kind, kind) for status, kind in operation.answers.items()},
         takes=owner.types.get(operation.takes, operation.takes),
     )

@@ -1,6 +1,5 @@
 """Processes as pages list them: how far each one is, without what only its runs need."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +65,8 @@ def newest_open(limit: int) -> OpenProcesses:
 
     The index shows changes a moment late.
     """
+    from concurrent.futures import ThreadPoolExecutor  # loaded for those who ask for it
+
     with ThreadPoolExecutor(OPEN_SHARDS, thread_name_prefix="open-processes") as threads:
         # Each thread has a copy of what says where log lines belong.
         questions = [threads.submit(copy_context().run, _newest_of, shard, limit) for shard in range(OPEN_SHARDS)]

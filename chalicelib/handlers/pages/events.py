@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from chalicelib import clock
 from chalicelib.handlers.operations import HTML, operation
-from chalicelib.handlers.pages import graph, rendering
+from chalicelib.handlers.pages import rendering
 from chalicelib.handlers.pages.rendering import OLDER, PAGE, ROWS, links, part_of, render, router
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
@@ -59,6 +59,8 @@ def show_events(request: Request) -> Reply:
 @operation({200: HTML}, parameters=(PAGE,))
 def show_event(request: Request) -> Reply:
     """Show an event with its productions: who needs whom as a drawing, and one by one, in pages."""
+    from chalicelib.handlers.pages import graph  # loaded for those who look at an event
+
     position = _position()
     event, its = events.get(request.params["event_name"])
     needs = {production.name: production.dependencies for production in its}
@@ -107,6 +109,8 @@ def _drawing(
     its: Sequence[Production], needs: Mapping[str, Sequence[str]], addresses: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what the template draws."""
+    from chalicelib.handlers.pages import graph
+
     drawing = graph.draw(needs)
     of_name = {production.name: production for production in its}
     boxes = []

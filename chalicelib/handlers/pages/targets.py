@@ -5,7 +5,6 @@ from chalicelib.facilities.registry import find_facility
 from chalicelib.handlers.operations import HTML, Parameter, operation
 from chalicelib.handlers.pages.coordinates import declination, right_ascension
 from chalicelib.handlers.pages.home import BUSY_S, IDLE_S
-from chalicelib.handlers.pages.pipeline_forms import pipeline_forms
 from chalicelib.handlers.pages.rendering import OLDER, ROWS, links, render, router
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
@@ -39,6 +38,8 @@ OBSERVATIONS = 10
 )
 def show_target(request: Request) -> Reply:
     """Show a target with all that belongs to it, its data products and its observations in pages."""
+    from chalicelib.handlers.pages.pipeline_forms import pipeline_forms  # loaded for those who look at a target
+
     target_id = request.id("target_id")
     target, timelapses = targets.get_with_timelapses(target_id)
     photometry = reduced_data.summarise(target_id)
