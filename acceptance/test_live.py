@@ -1,8 +1,9 @@
 """What happens shows on the pages that are open, without a reload; what can be stopped and repeated is, from there."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from acceptance.browsers import Faults
 from acceptance.content import Content, make_event, start
 from acceptance.pipelines import Gate
 from acceptance.server import Server
@@ -74,7 +75,7 @@ def test_the_graph_of_an_event_shows_who_needs_whom_and_follows_their_states(pag
     graph = page.get_by_role("region", name="Which production needs which")
     expect(graph.locator(".box")).to_have_count(4)
     expect(graph.locator(".arrows path")).to_have_count(4)
-    box = graph.locator("[data-key=box-Prod1]")
+    box = graph.get_by_role("link", name="Prod1:")
     expect(box).to_contain_text("running")
     client.call("PUT", "/api/v1/productions/GW170817/Prod1", json={"status": "finished"})
     expect(box).to_contain_text("finished")
@@ -84,3 +85,23 @@ def test_the_graph_of_an_event_shows_who_needs_whom_and_follows_their_states(pag
     expect(graph.locator(".box")).to_have_count(5)
     expect(graph.locator(".arrows path")).to_have_count(5)
     assert page.evaluate("window.isSameDocument")
+
+
+def test_an_event_is_followed_on_after_an_answer_that_makes_a_browser_give_up(
+    page: Page, server: Server, faults: Faults
+) -> None:
+    faults.expected.add(503)
+    refused = iter((503, 503))
+
+    def refuse_at_first(route: Route) -> None:
+        status = next(refused, None)
+        route.fallback() if status is None else route.fulfill(status=status, body="{}")
+
+    client = server.client()
+    make_event(client, "GW190521")
+    page.route("**/api/v1/stream**", refuse_at_first)
+    page.goto("/events/GW190521/")
+    box = page.get_by_role("region", name="Which production needs which").get_by_role("link", name="Prod1:")
+    expect(box).to_contain_text("running")
+    client.call("PUT", "/api/v1/productions/GW190521/Prod1", json={"status": "finished"})
+    expect(box).to_contain_text("finished")
