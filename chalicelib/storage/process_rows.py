@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import clock
-from chalicelib.errors import NotFoundError
 from chalicelib.models.processes import OpenProcess
 from chalicelib.settings import get_settings
 from chalicelib.states import is_terminal
 from chalicelib.storage import requests
 from chalicelib.storage.clients import dynamodb
 from chalicelib.storage.convert import from_item, to_item
-from chalicelib.storage.processes import OPEN_SHARDS, key
+from chalicelib.storage.processes import OPEN_SHARDS, key, newest_cards
 from chalicelib.storage.schema import LIST_INDEX
 
 _ATTRIBUTES = ("id", "identifier", "process_type", "target_id", "created", "status", "done", "total")
@@ -86,19 +85,12 @@ def newest_of_target(target_id: int, limit: int) -> tuple[list[ProcessRow], bool
     NotFoundError
         If there is no such target.
     """
-    # PROCESS#... sorts before TARGET: read backwards, the target comes first, then the newest process.
-    items = list(
-        requests.query(
-            _table(), f"TARGET#{target_id}", between=("PROCESS#", "TARGET"), is_forward=False, limit=limit + 2
-        )
-    )
-    if not items or items[0]["sk"] != "TARGET":
-        raise NotFoundError("Not found.")
-    cards = {item["id"]: {**item, "target_id": target_id} for item in items[1 : limit + 1]}
+    newest = newest_cards(target_id, limit + 1)
+    cards = {card["id"]: {**card, "target_id": target_id} for card in newest[:limit]}
     going = [key(each) for each, card in cards.items() if not is_terminal(card["status"])]
     records = requests.get_many(_table(), going) if going else []
     rows = cards | {record["id"]: record for record in records}
-    return [_row(item) for item in rows.values()], len(items) > limit + 1
+    return [_row(item) for item in rows.values()], len(newest) > limit
 
 
 def _newest_of(shard: int, limit: int) -> tuple[list[dict[str, Any]], bool]:

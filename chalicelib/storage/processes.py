@@ -222,6 +222,17 @@ def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[Pub
     NotFoundError
         If there is no such target.
     """
+    return [summary(card) for card in newest_cards(target_id, limit)]
+
+
+def newest_cards(target_id: int, limit: int) -> list[dict[str, Any]]:
+    """Return what the partition of a target holds of its processes, newest first. One consistent Query.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such target.
+    """
     # PROCESS#... sorts before TARGET: read backwards, the target comes first, then the newest process.
     items = list(
         requests.query(
@@ -230,7 +241,7 @@ def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[Pub
     )
     if not items or items[0]["sk"] != "TARGET":
         raise NotFoundError("Not found.")
-    return [summary(item) for item in items[1:]]
+    return items[1:]
 
 
 def describe_note(process: Process, text: str) -> Write:
