@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, NotRequired
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chalicelib import clock
 from chalicelib.models.answers import Address, UnixTime
-from chalicelib.models.fields import RecordId, refuse_boolean
+from chalicelib.models.fields import FileSize, RecordId
 from chalicelib.models.names import Title
 
 MAX_FILE_NAME = 200
@@ -89,7 +89,7 @@ class PresignedInput(UploadInput):
     """Body that asks for a presigned upload; `size` in bytes."""
 
     filename: Annotated[str, AfterValidator(check_file_name)]
-    size: Annotated[int, BeforeValidator(refuse_boolean), Field(ge=1)]
+    size: FileSize
 
 
 class GroupInput(BaseModel):

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import jsonschema_rs
+import jsonschema_specifications
 import pytest
 from chalice import Blueprint
 from hypothesis import example, given, settings
@@ -21,9 +22,11 @@ from chalicelib.handlers.openapi.document import document
 from chalicelib.handlers.openapi.examples import EXAMPLES
 from chalicelib.handlers.operations import told
 from chalicelib.handlers.replies import ASIMOV, Reply
+from chalicelib.models.data_products import PresignedInput
 from chalicelib.models.events import EventInput
 from chalicelib.models.names import Name, Title
 from chalicelib.models.productions import PipelineName, Status
+from chalicelib.models.targets import TargetInput
 from tests.conftest import Api
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -60,6 +63,84 @@ def test_the_document_is_valid() -> None:
     OpenAPIV31SpecValidator(described()).validate()
 
 
+def schemas() -> Iterator[dict[str, Any]]:
+    """Yield every schema of the document, and every schema within one."""
+    for schema in described()["components"]["schemas"].values():
+        yield from _within(schema)
+    places: list[Any] = [described()["paths"]]
+    while places:
+        place = places.pop()
+        if isinstance(place, dict):
+            yield from _within(place.get("schema"))
+            places += [value for key, value in place.items() if key != "schema"]
+        elif isinstance(place, list):
+            places += place
+
+
+def _within(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, list):
+        yield from (each for member in schema for each in _within(member))
+    elif isinstance(schema, dict):
+        yield schema
+        for key, value in schema.items():
+            if key in ("properties", "patternProperties", "$defs"):
+                yield from _within(list(value.values()))
+            elif key not in ("const", "default", "enum", "example", "examples"):
+                yield from _within(value)
+
+
+def test_schemas_have_no_words_but_those_of_json_schema() -> None:
+    vocabularies = [jsonschema_specifications.REGISTRY.contents(uri) for uri in jsonschema_specifications.REGISTRY]
+    known = {
+        word
+        for vocabulary in vocabularies
+        if vocabulary["$schema"].endswith("/2020-12/schema")
+        for word in vocabulary.get("properties", {})
+    }
+    assert known > {"minimum", "additionalProperties"}
+    assert {word for schema in schemas() for word in schema} <= known | {
+        "discriminator",
+        "externalDocs",
+        "xml",
+        "example",
+    }
+
+
+def test_no_two_schemas_have_one_title() -> None:
+    titles = [schema["title"] for schema in schemas() if "title" in schema]
+    assert sorted(titles) == sorted(set(titles))
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "is_taken"),
+    [
+        ("ra", 359.9, True),
+        ("ra", "1.5", True),
+        ("ra", "1e2", True),
+        ("ra", 360, False),
+        ("ra", -0.1, False),
+        ("ra", True, False),
+        ("ra", "north", False),
+        ("dec", -90, True),
+        ("dec", "-89.5", True),
+        ("dec", 90.1, False),
+        ("size", 1, True),
+        ("size", "17", True),
+        ("size", 0, False),
+        ("size", "1.5", False),
+    ],
+)
+def test_the_limits_of_numbers_are_described(name: str, number: object, is_taken: bool) -> None:
+    model: Any = PresignedInput if name == "size" else TargetInput
+    body = {"target": 1, "filename": "a.fits"} if name == "size" else {"name": "M 13", "ra": 1, "dec": 1}
+    assert is_valid({"$ref": f"#/components/schemas/{model.__name__}"}, {**body, name: number}) is is_taken
+    if is_taken:
+        model.model_validate({**body, name: number})
+    else:
+        with pytest.raises(ValidationError):
+            model.model_validate({**body, name: number})
+
+
 def test_every_route_and_method_is_described_and_nothing_else() -> None:
     routes = {(route.path, method.lower()) for route in ROUTES for method in route.views}
     assert {(path.rstrip("/") or "/", method) for path, method, _ in operations()} == routes
@@ -90,11 +171,11 @@ def test_every_body_has_an_example_that_its_schema_takes() -> None:
 
 
 def test_every_family_of_refusals_has_an_example_that_its_schema_takes() -> None:
-    schemas = described()["components"]["schemas"]
-    named = {name for name in schemas if name.endswith(("Error", "Fault"))}
-    assert len(named) == 7
+    components = described()["components"]["schemas"]
+    named = {name for name in components if name.endswith(("Error", "Fault", "Faults"))}
+    assert len(named) == 8
     for name in named:
-        for shown in schemas[name]["examples"]:
+        for shown in components[name]["examples"]:
             assert is_valid({"$ref": f"#/components/schemas/{name}"}, shown), name
 
 

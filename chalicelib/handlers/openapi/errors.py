@@ -3,6 +3,7 @@
 from typing import Any
 
 from chalicelib.handlers.openapi.schemas import TEMPLATE, Schema
+from chalicelib.handlers.replies import TelescopeFamily
 
 
 def _object(description: str, required: list[str], properties: Schema, **more: Any) -> Schema:
@@ -48,15 +49,18 @@ COMPONENTS: dict[str, Schema] = {
         "A refusal of the telescope API because of what was sent: what is wrong with each field, or `detail` where no "
         "single field is to blame.",
         [],
-        {"detail": {"type": ["string", "array", "object"]}},
+        {"detail": _TEXT, **{form: {"anyOf": [_TEXTS, _FAULTS]} for form in TelescopeFamily.FORMS}},
         minProperties=1,
-        additionalProperties=_FAULTS,
+        additionalProperties=_TEXTS,
         examples=[{"email": ["Enter a valid email address."], "options": {"fps": ["A valid number is required."]}}],
     ),
-    "TelescopeFaults": {
-        "description": "What is wrong with a field, or with each member of it.",
-        "anyOf": [_TEXTS, {"type": "object", "additionalProperties": _FAULTS}],
-    },
+    "TelescopeFaults": _object(
+        "What is wrong with the members of a form; `detail` is what is wrong with the form itself.",
+        [],
+        {},
+        additionalProperties={"anyOf": [_TEXTS, _FAULTS]},
+        examples=[{"fps": ["A valid number is required."]}],
+    ),
     "TelescopeFault": _object(
         "An error of ours, in the telescope API.",
         ["detail"],

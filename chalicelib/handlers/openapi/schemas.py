@@ -38,6 +38,7 @@ class Schemas:
         self._made, rest = TypeAdapter.json_schemas(asked, ref_template=TEMPLATE, schema_generator=_Plain)
         self.components: dict[str, Schema] = rest.get("$defs", {})
         for name, schema in self.components.items():
+            schema.pop("title", None)  # its name says more: all kinds of lists have one title
             if name.endswith("Change"):
                 _forget_defaults(schema)
 
