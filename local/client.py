@@ -1,5 +1,6 @@
 """Talks HTTP to a deployment: what the command line and the demonstration make of the two APIs."""
 
+import copy
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import requests
 
-from local.faults import NotSiderealError, RefusedError, UnreachableError, error_text
+from local.faults import NotSiderealError, RefusedError, UnreachableError, error_text, is_of_no_route
 from local.forms import Form
 
 TIMEOUT_S = (5.0, 120.0)
@@ -36,6 +37,11 @@ class Client:
         An API key, or what finds it when it is needed first: reading is open. "" where there is none.
     sleep : callable
         Waits for so many seconds.
+
+    Raises
+    ------
+    UnreachableError
+        If the address is none.
     """
 
     def __init__(
@@ -45,10 +51,19 @@ class Client:
         self._token = token
         self._sleep = sleep
         self._session = requests.Session()
-        # A proxy has nothing to do with this machine.
-        self._session.trust_env = urlsplit(base_url).hostname not in LOOPBACK
+        try:
+            # A proxy has nothing to do with this machine.
+            self._session.trust_env = urlsplit(base_url).hostname not in LOOPBACK
+        except ValueError:
+            raise UnreachableError(self.base_url, requests.exceptions.InvalidURL()) from None
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=32))
+
+    def pausing(self, sleep: Callable[[float], None]) -> "Client":
+        """Return one of the same connections that waits otherwise."""
+        other = copy.copy(self)
+        other._sleep = sleep
+        return other
 
     def call(self, method: str, path: str, *, key: str = "", accepts: tuple[int, ...] = (), **body: Any) -> Any:
         """Send a request and return the JSON it is answered with; {} where there is none.
@@ -149,7 +164,7 @@ class Client:
         if reply.status_code == 204 or (reply.ok and kind.startswith("text/event-stream")):
             return reply
         with reply:
-            if reply.ok or "json" not in kind:
+            if reply.ok or "json" not in kind or is_of_no_route(reply):
                 raise NotSiderealError(self.base_url, reply.status_code)
             raise RefusedError("GET", path, reply.status_code, error_text(reply), reply.headers.get("Retry-After"))
 
@@ -185,6 +200,8 @@ class Client:
         reply = self._ask(method, path, accepts, headers=headers, **body)
         answer = self._read(reply) if reply.content else {}
         if not reply.ok and reply.status_code not in accepts:
+            if is_of_no_route(reply):
+                raise NotSiderealError(self.base_url, reply.status_code)
             raise RefusedError(method, path, reply.status_code, error_text(reply), reply.headers.get("Retry-After"))
         return answer, reply.headers
 

@@ -34,7 +34,9 @@ class NotSiderealError(ClientError):
     """Raised when something answers that is no Sidereal."""
 
     def __init__(self, address: str, status: int) -> None:
-        super().__init__(f"{address} answers, but is no Sidereal (status {status}); does SIDEREAL_URL lack its stage?")
+        super().__init__(
+            f"{address} answers, but is no Sidereal (status {status}): does SIDEREAL_URL end in its stage?"
+        )
 
 
 class UnreadableError(ClientError):
@@ -51,6 +53,12 @@ def _trouble(error: requests.RequestException) -> str:
     if isinstance(error, ValueError):  # requests' own errors of addresses are these, too
         return "this is no address of a server:"
     return f"the connection broke ({type(error).__name__}) to"
+
+
+def is_of_no_route(reply: requests.Response) -> bool:
+    """Say whether a gateway has answered by itself that it knows no such address; what a view answers has an id."""
+    is_gateways = "X-Request-Id" not in reply.headers
+    return is_gateways and (reply.status_code == 404 or (reply.status_code == 403 and '"message"' in reply.text))
 
 
 def error_text(reply: requests.Response) -> str:

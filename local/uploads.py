@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,15 +82,16 @@ class Uploads:
     def send(self, files: Sequence[Path], at_once: int = 4) -> None:
         """Upload files; those that are refused, or cannot be read, are noted in `refused`.
 
-        Interrupted, it sends no further piece, and leaves no upload half done.
+        Interrupted, it sends no further piece, waits for no busy server, and leaves no upload half done.
 
         Raises
         ------
         RefusedError, UnreachableError, NotSiderealError
             If what happened to one would happen to all.
         """
+        client = self.client.pausing(self._pause)
         with ThreadPoolExecutor(at_once) as pool:
-            work = {pool.submit(self._send, file): file for file in files}
+            work = {pool.submit(self._send, client, file): file for file in files}
             try:
                 for done in as_completed(work):
                     self._note(work[done], done.result)
@@ -109,7 +110,11 @@ class Uploads:
         except (OSError, UnreadableError) as error:
             self.refused[file] = str(error)
 
-    def _send(self, file: Path) -> int:
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise StoppedError
+
+    def _send(self, client: Client, file: Path) -> int:
         def heed(size: int) -> None:
             if self._stop.is_set():
                 raise StoppedError
@@ -117,7 +122,7 @@ class Uploads:
 
         if self._stop.is_set():
             raise StoppedError
-        return upload_file(self.client, file, self.target, kind=self.kind, key=self._key(file), heed=heed)
+        return upload_file(client, file, self.target, kind=self.kind, key=self._key(file), heed=heed)
 
     def _key(self, file: Path) -> str:
         """Return the same key for the same file, so that one that another run is still sending is not doubled."""
@@ -198,6 +203,22 @@ def _give_up(client: Client, address: str) -> None:
         client.call("DELETE", address)
     except ClientError:
         return
+
+
+def find_files(given: Iterable[Path]) -> list[Path]:
+    """Return files as they are given, and the frames of folders.
+
+    Raises
+    ------
+    NoFramesError
+        If one is not there, or a folder has no frames.
+    """
+    files: list[Path] = []
+    for path in given:
+        if not path.exists():
+            raise NoFramesError(f"there is no file {path}")
+        files.extend(find_frames(path) if path.is_dir() else [path])
+    return files
 
 
 def find_frames(folder: Path) -> list[Path]:

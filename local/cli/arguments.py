@@ -2,10 +2,14 @@
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 Run = Callable[[argparse.Namespace], int]
+
+AS_ANSWERED = "print what the API answers, and nothing else"
+"""What `--json` does where one answer says it all; commands that ask several times tell what they make of it."""
 
 
 class Verbs:
@@ -25,20 +29,24 @@ class Verbs:
         self._noun = commands.add_parser(name, **texts(help_text, examples))
         self._verbs = self._noun.add_subparsers(metavar="VERB", required=True)
 
-    def add(self, name: str, help_text: str, run: Run, examples: str = "") -> argparse.ArgumentParser:
+    def add(
+        self, name: str, help_text: str, run: Run, examples: str = "", json_help: str = AS_ANSWERED
+    ) -> argparse.ArgumentParser:
         """Add a verb and return its parser."""
-        return prepare(self._verbs.add_parser(name, **texts(help_text, examples)), run)
+        return prepare(self._verbs.add_parser(name, **texts(help_text, examples)), run, json_help)
 
 
-def add_command(commands: Any, name: str, help_text: str, run: Run, examples: str) -> argparse.ArgumentParser:
+def add_command(
+    commands: Any, name: str, help_text: str, run: Run, examples: str, json_help: str = AS_ANSWERED
+) -> argparse.ArgumentParser:
     """Add a command without verbs and return its parser."""
-    return prepare(commands.add_parser(name, **texts(help_text, examples)), run)
+    return prepare(commands.add_parser(name, **texts(help_text, examples)), run, json_help)
 
 
-def prepare(parser: argparse.ArgumentParser, run: Run) -> argparse.ArgumentParser:
+def prepare(parser: argparse.ArgumentParser, run: Run, json_help: str) -> argparse.ArgumentParser:
     """Let a parser run a command and take `--json`."""
     parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="print what the API answers, and nothing else")
+    parser.add_argument("--json", action="store_true", help=json_help)
     return parser
 
 
@@ -74,6 +82,13 @@ def count(text: str) -> int:
     """Read a number above zero; argparse tells of the ValueError."""
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def degrees(text: str) -> float:
+    """Read an angle; argparse tells of the ValueError."""
+    if not math.isfinite(number := float(text)):
+        raise argparse.ArgumentTypeError("not a finite number")
     return number
 
 

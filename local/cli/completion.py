@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.cli.arguments import texts
+from local.cli.output import say
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 COMMAND = "sidereal"
@@ -21,7 +22,7 @@ def add(commands: Any, make_parser: Callable[[str], argparse.ArgumentParser]) ->
     def show(options: argparse.Namespace) -> int:
         import shtab
 
-        print(shtab.complete(_prepared(make_parser(COMMAND), shtab), shell=options.shell))
+        say(shtab.complete(_prepared(make_parser(COMMAND), shtab), shell=options.shell))
         return 0
 
     parser = commands.add_parser("completion", **texts(f"print what completes `{COMMAND}` in a shell", EXAMPLES))

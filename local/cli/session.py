@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from local.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED, INTERRUPTED, CUT_OFF = 1, 2, 130, 141
 
 
 class UsageError(Exception):
@@ -45,6 +45,7 @@ def perform(run: "Run", options: argparse.Namespace) -> int:
     except BrokenPipeError:
         # Whoever read has seen enough. Python would complain when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF
     except OSError as error:
         complain(f"error: {error}")
     except KeyboardInterrupt:
@@ -77,9 +78,17 @@ def address() -> str:
 
 
 def find_token() -> str:
-    """Return the API key, "" where none is known. The key of this machine goes to no other."""
+    """Return the API key, "" where none is known. The key of this machine goes to no other.
+
+    Raises
+    ------
+    UsageError
+        If what is given can be in no header; it is not shown.
+    """
     for name in ("ASIMOV_API_KEY", "SIDEREAL_TOKEN"):
-        token = os.environ.get(name, "").partition(":")[0]
+        token = os.environ.get(name, "").partition(":")[0].strip()
+        if not all("!" <= each <= "~" for each in token):
+            raise UsageError(f"{name} holds no key: spaces, line breaks and letters beyond ASCII are in none")
         if token:
             return token
     running = _running()

@@ -24,7 +24,15 @@ EXAMPLES = """
 
 def add(commands: Any) -> None:
     """Add the command."""
-    parser = add_command(commands, "status", "show whether the deployment is ready, and what runs", show, EXAMPLES)
+    parser = add_command(
+        commands,
+        "status",
+        "show whether the deployment is ready, and what runs",
+        show,
+        EXAMPLES,
+        'print one object: {"url", "ready": GET /api/v1/health/ready, "targets": number, "events": number, '
+        '"running": GET /api/async/status/}; with --target GET /api/async/status/<id>/',
+    )
     parser.add_argument("--target", type=word, metavar="TARGET", help="show the processes of a target: name or id")
     parser.add_argument(
         "--limit", type=count, default=20, metavar="N", help="processes of a target (default: %(default)s)"

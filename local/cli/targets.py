@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from local.cli.arguments import Verbs, add_limit, word
+from local.cli.arguments import Verbs, add_limit, degrees, word
 from local.cli.output import as_json, clean, moment, print_fields, print_json, print_table, say
 from local.cli.session import connect, target_of
 
@@ -21,11 +21,17 @@ def add(commands: Any) -> None:
     listing.add_argument("--name", help="only the one of this name")
     listing.add_argument("--cone", metavar="RA,DEC,RADIUS", help="only those within a circle, nearest first; degrees")
     add_limit(listing)
-    verbs.add("show", "show a target with its timelapses", show).add_argument("target", type=word, help="name or id")
+    showing = verbs.add(
+        "show",
+        "show a target with its timelapses",
+        show,
+        json_help="print the target as the API answers it, with `timelapses` as GET /api/target/<id>/ does",
+    )
+    showing.add_argument("target", type=word, help="name or id")
     creation = verbs.add("create", "create a target", create)
     creation.add_argument("name", type=word, help="its name")
-    creation.add_argument("--ra", type=float, metavar="DEG", help="right ascension, degrees")
-    creation.add_argument("--dec", type=float, metavar="DEG", help="declination, degrees")
+    creation.add_argument("--ra", type=degrees, metavar="DEG", help="right ascension, degrees")
+    creation.add_argument("--dec", type=degrees, metavar="DEG", help="declination, degrees")
     creation.add_argument("--moving", action="store_true", help="it has no fixed position: a comet, an asteroid")
 
 

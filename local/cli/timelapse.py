@@ -1,6 +1,7 @@
 """`timelapse`: start one, watch it, fetch the film."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ FLAGS = ("normalise_background", "align", "clean_cosmics", "crop", "annotate", "
 MAX_INPUTS = 2000
 """Of one process."""
 
+JSON_HELP = (
+    "print the process as the API answers it; watching it, one object a line: the messages of its stream as "
+    '{"event", "id", "data"}, then {"event": "output", "data": data product}'
+)
+
 EXAMPLES = """
 %(prog)s "M 13" --flag align --option fps=12.5 --watch
 %(prog)s "M 13" --group 3 --output film.mp4
@@ -26,7 +32,7 @@ EXAMPLES = """
 
 def add(commands: Any) -> None:
     """Add the command."""
-    parser = add_command(commands, "timelapse", "make a film of the frames of a target", run, EXAMPLES)
+    parser = add_command(commands, "timelapse", "make a film of the frames of a target", run, EXAMPLES, JSON_HELP)
     parser.add_argument("target", nargs="?", type=word, help="name or id of the target")
     inputs = parser.add_mutually_exclusive_group()
     inputs.add_argument(
@@ -51,11 +57,10 @@ def run(options: argparse.Namespace) -> int:
     """Start a timelapse, or go on watching one; the exit code is 1 if it failed."""
     if (options.target is None) == (options.follow is None):
         raise UsageError("name a target, or a process with --follow")
+    if options.output:
+        _check_place(options.output)
     client = connect()
-    if options.follow is not None:
-        process = client.call("GET", f"/api/pipeline/{options.follow}/")
-    else:
-        process = _start(client, options)
+    process = _start(client, options) if options.follow is None else _process(client, options.follow)
     if not (options.watch or options.output or options.follow):
         if options.json:
             print_json(process)
@@ -65,6 +70,26 @@ def run(options: argparse.Namespace) -> int:
             )
         return 0
     return _watch(client, options, int(process["id"]))
+
+
+def _check_place(output: Path) -> None:
+    """Find out that a film cannot be put there before it is made."""
+    folder = output if output.is_dir() else output.parent
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"nothing can be written to {folder}")
+
+
+def _process(client: "Client", process_id: int) -> dict[str, Any]:
+    from local.faults import RefusedError
+
+    try:
+        return dict(client.call("GET", f"/api/pipeline/{process_id}/"))
+    except RefusedError as error:
+        if error.status != 404:
+            raise
+        raise FailedError(f"there is no process {process_id}") from None
 
 
 def _start(client: "Client", options: argparse.Namespace) -> dict[str, Any]:

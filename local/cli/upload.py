@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.cli.arguments import add_command, word
+from local.cli.arguments import add_command, degrees, word
 from local.cli.output import clean, complain, console, print_json, say
 from local.cli.session import FAILED, FailedError, connect
 
@@ -31,12 +31,14 @@ def add(commands: Any) -> None:
         "upload frames to a target; what it has already, by name and size, is left out",
         upload,
         EXAMPLES,
+        'print one object: {"target": id, "uploaded": [{"file", "id"}], "skipped": [file], '
+        '"refused": [{"file", "reason"}], "left": number}',
     )
     files = parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files, and folders of frames")
     files.is_file = True  # type: ignore[attr-defined]
     parser.add_argument("--target", required=True, type=word, metavar="TARGET", help="name or id of the target")
-    parser.add_argument("--ra", type=float, metavar="DEG", help="right ascension of a new target, degrees")
-    parser.add_argument("--dec", type=float, metavar="DEG", help="declination of a new target, degrees")
+    parser.add_argument("--ra", type=degrees, metavar="DEG", help="right ascension of a new target, degrees")
+    parser.add_argument("--dec", type=degrees, metavar="DEG", help="declination of a new target, degrees")
     parser.add_argument(
         "--type", default="fits_file", metavar="TYPE", help="data_product_type of the files (default: %(default)s)"
     )
@@ -46,15 +48,15 @@ def add(commands: Any) -> None:
 
 def upload(options: argparse.Namespace) -> int:
     """Upload files; the exit code is 1 if one was refused."""
-    from local.uploads import NoFramesError, Uploads, find_frames
+    from local.uploads import NoFramesError, Uploads, find_files
 
     client = connect()
     try:
-        files = [file for given in options.files for file in (find_frames(given) if given.is_dir() else [given])]
-        uploads = Uploads(client, _target(client, options)["id"], options.type)
-        missing = uploads.find_missing(files)
+        files = find_files(options.files)
     except NoFramesError as error:
         raise FailedError(error) from None
+    uploads = Uploads(client, _target(client, options)["id"], options.type)
+    missing = uploads.find_missing(files)
     try:
         with _bar() as bar:
             task = bar.add_task("uploading", total=sum(file.stat().st_size for file in missing))

@@ -66,6 +66,8 @@ def test_a_pair_needs_a_name() -> None:
         ["unknown"],
         ["events", "show"],
         ["targets", "show", ""],
+        ["targets", "create", "M 13", "--ra", "nan", "--dec", "1"],
+        ["upload", "a.fits", "--target", "M 13", "--ra", "1", "--dec", "inf"],
         ["targets", "list", "--limit", "0"],
         ["productions", "list", "--status", "asleep"],
         ["productions", "create", "GW150914", "Prod0"],
@@ -88,6 +90,7 @@ def test_wrong_arguments_end_with_2(arguments: list[str], capsys: Any) -> None:
         (["timelapse"], "error: name a target, or a process with --follow\n"),
         (["productions", "set", "GW150914", "Prod0"], "error: say what to change: --status, --comment or --meta\n"),
         (["timelapse", "M 13", "--format", "gif", "--output", "a.mp4"], "error: a.mp4 is no name for a film in gif\n"),
+        (["timelapse", "M 13", "--output", "/none/a.mp4"], "error: there is no folder /none\n"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_told_and_end_with_2(
@@ -95,6 +98,47 @@ def test_arguments_that_do_not_go_together_are_told_and_end_with_2(
 ) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr() == ("", told)
+
+
+def test_a_folder_that_takes_no_film_is_told_before_one_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+
+    for place in (tmp_path, tmp_path / "film.gif"):
+        assert main(["timelapse", "M 13", "--output", str(place)]) == 2
+        assert capsys.readouterr() == ("", f"error: nothing can be written to {tmp_path}\n")
+
+
+def test_a_file_that_is_missing_is_told_before_anything_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("requests.Session.request", None)
+
+    assert main(["upload", "/none/a.fits", "--target", "New", "--ra", "1", "--dec", "2"]) == 1
+    assert capsys.readouterr() == ("", "error: there is no file /none/a.fits\n")
+
+
+@pytest.mark.parametrize("key", ["hid\nden", "hid den", "hidd\u00ebn", "\u203dhidden", "\udcffhidden"])
+def test_a_key_that_fits_in_no_header_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, key: str
+) -> None:
+    monkeypatch.setenv("ASIMOV_API_KEY", f"{key}:me")
+
+    assert main(["targets", "create", "M 13", "--ra", "1", "--dec", "2"]) == 2
+    [told] = capsys.readouterr().err.splitlines()
+    assert told.startswith("error: ASIMOV_API_KEY holds no key")
+    assert "hid" not in told
+
+
+def test_who_has_read_enough_ends_a_command_quietly() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "local", "completion", "bash"]
+    ended = subprocess.run(command, cwd=PROJECT, stdout=writing, stderr=subprocess.PIPE, timeout=20)
+    os.close(writing)
+
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 def test_the_internal_commands_are_not_listed() -> None:
@@ -209,6 +253,7 @@ def test_no_server_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     for url, told in (
         ("http://127.0.0.1:9/dev/", "error: no server answers at http://127.0.0.1:9/dev\n"),
         ("127.0.0.1:9", "error: this is no address of a server: 127.0.0.1:9\n"),
+        ("http://[::1", "error: this is no address of a server: http://[::1\n"),
     ):
         monkeypatch.setenv("SIDEREAL_URL", url)
         assert main(["status"]) == 1
@@ -241,7 +286,7 @@ def test_the_key_of_this_machine_goes_to_no_other(home: Home, monkeypatch: pytes
 def test_what_the_user_has_set_wins_and_the_user_of_a_key_stays_here(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ASIMOV_API_KEY", "token:me")
+    monkeypatch.setenv("ASIMOV_API_KEY", " token\r:me\n")
 
     assert session.find_token() == "token"
 

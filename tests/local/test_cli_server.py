@@ -114,16 +114,22 @@ def test_the_ledger_is_kept_from_the_command_line(api: Api, sidereal: Callable[.
 
 
 def test_refusals_are_one_line_that_names_the_field(
-    sidereal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+    sidereal: Callable[..., Ended], address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, told in (
         (("events", "create", "a/b"), "error: name: must not contain / (400)\n"),
         (("events", "show", "GW"), "error: Event not found (404)\n"),
         (("targets", "create", "M 13", "--ra", 1), "error: dec: This field is required. (400)\n"),
         (("targets", "show", "M 13"), "error: there is no target 'M 13'\n"),
-        (("timelapse", "--follow", 7), "error: Not found. (404)\n"),
+        (("timelapse", "--follow", 7), "error: there is no process 7\n"),
     ):
         assert sidereal(*arguments) == (1, "", told)
+    monkeypatch.setenv("SIDEREAL_URL", f"{address}/wrong")
+    for arguments in (("timelapse", "--follow", 7), ("events",), ("targets", "show", 1), ("status",)):
+        assert sidereal(*arguments).err.endswith(
+            "/wrong answers, but is no Sidereal (status 404): does SIDEREAL_URL end in its stage?\n"
+        )
+    monkeypatch.setenv("SIDEREAL_URL", address)
     monkeypatch.setenv("ASIMOV_API_KEY", "another:me")
     answer = sidereal("events", "create", "GW150914")
     assert answer.err.startswith("error: the API key was not accepted (")

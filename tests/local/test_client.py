@@ -1,6 +1,7 @@
 """What the command line and the demonstration share: the client, its errors, forms and streams."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ import pytest
 import requests
 
 from local.client import Client
-from local.faults import NotSiderealError, RefusedError, UnreachableError, UnreadableError, error_text
+from local.faults import ClientError, NotSiderealError, RefusedError, UnreachableError, UnreadableError, error_text
 from local.following import MAX_FAULTS, Message, Reading, follow
 from local.forms import Form
-from local.uploads import NoFramesError, find_frames
+from local.uploads import NoFramesError, Uploads, find_files, find_frames
 
 Answer = tuple[int, dict[str, str], str]
 
@@ -61,6 +62,8 @@ def test_a_folder_without_frames_is_told(tmp_path: Path) -> None:
         find_frames(tmp_path)
     with pytest.raises(NoFramesError, match="no folder"):
         find_frames(tmp_path / "missing")
+    with pytest.raises(NoFramesError, match="no file"):
+        find_files([Path(__file__), tmp_path / "missing.fits"])
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,44 @@ def test_who_answers_html_is_no_sidereal() -> None:
     for status in (200, 404):
         with pytest.raises(NotSiderealError, match="is no Sidereal"):
             Server((status, {"Content-Type": "text/html"}, "<html>")).client.call("GET", "/api/v1/health")
+
+
+def test_a_gateway_that_knows_no_such_address_makes_one_look_at_the_stage() -> None:
+    not_found = '{"detail": "Not found."}'
+    of_a_view = {**JSON, "X-Request-Id": "1"}
+    for status, headers, text, told in (
+        (404, JSON, not_found, "end in its stage"),
+        (404, of_a_view, not_found, "answered 404: Not found."),
+        (403, JSON, '{"message": "Forbidden"}', "end in its stage"),
+        (403, JSON, '{"detail": "Forbidden."}', "answered 403: Forbidden."),
+    ):
+        with pytest.raises(ClientError, match=told):
+            Server((status, headers, text)).client.call("GET", "/api/pipeline/7/")
+        with pytest.raises(ClientError, match=told):
+            Server((status, headers, text)).client.stream("/api/pipeline/7/stream", {})
+
+
+def test_who_interrupts_uploads_does_not_wait_for_a_busy_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file := tmp_path / "a.fits").touch()
+    server, is_asked = Server((503, {**JSON, "Retry-After": "30"}, "{}")), threading.Event()
+    answer = server._answer
+
+    def answer_and_tell(*asked: Any, **request: Any) -> requests.Response:
+        is_asked.set()
+        return answer(*asked, **request)
+
+    def interrupt(_: object) -> None:
+        is_asked.wait()
+        raise KeyboardInterrupt
+
+    server.client._session.request = answer_and_tell  # type: ignore[method-assign]
+    monkeypatch.setattr("local.uploads.as_completed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Uploads(server.client, 1).send([file])
+
+    assert (len(server.asked), server.slept) == (1, [])
 
 
 def test_lists_are_read_to_the_end_in_both_families_under_a_stage() -> None:
