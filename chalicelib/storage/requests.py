@@ -1,6 +1,7 @@
 """The DynamoDB requests that all record modules make: each function is one request, with a condition where it writes."""
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def get_many(table: str, keys: Sequence[Key], *, projection: Mapping[str, str] |
             pauses += 1
             if pauses > CONFLICT_TRIES:
                 raise UnavailableError("The records cannot be read at the moment; try again.")
-            _wait(pauses)
+            pause(pauses)
     return found
 
 
@@ -228,7 +229,7 @@ def run(write: Write) -> dict[str, Any]:
             if code != "TransactionConflictException":
                 _raise_if_too_large(error)
                 raise
-            _wait(attempt)
+            pause(attempt)
         else:
             return from_item(answer.get("Attributes", {}))
     raise _too_busy()
@@ -236,6 +237,9 @@ def run(write: Write) -> dict[str, Any]:
 
 def transact(writes: Sequence[Write]) -> None:
     """Do all writes or none. One TransactWriteItems, again where another transaction stood in the way.
+
+    A repeat after a lost answer, or while the attempt before is still in progress, has the same token: what that one did
+    is not done again, and is the answer. A cancelled one has done nothing and will not, so the next is another transaction.
 
     Raises
     ------
@@ -247,14 +251,14 @@ def transact(writes: Sequence[Write]) -> None:
     from botocore.exceptions import ClientError
 
     actions = [{write.kind: write.arguments()} for write in writes]
+    token = secrets.token_hex(16)
     for attempt in range(CONFLICT_TRIES):
         try:
-            # boto3 adds a token, so that a repeat after a lost answer does not fail on its own writes
-            dynamodb().transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
+            dynamodb().transact_write_items(TransactItems=actions, ClientRequestToken=token)  # type: ignore[arg-type]
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "TransactionInProgressException":
-                _wait(attempt)
+                pause(attempt)
                 continue
             if code != "TransactionCanceledException":
                 _raise_if_too_large(error)
@@ -270,7 +274,8 @@ def transact(writes: Sequence[Write]) -> None:
             if not any(reason.get("Code") in ("TransactionConflict", "ThrottlingError") for reason in reasons):
                 _raise_if_too_large(error, *(reason.get("Message") for reason in reasons))
                 raise
-            _wait(attempt)
+            token = secrets.token_hex(16)
+            pause(attempt)
         else:
             return
     raise _too_busy()
@@ -280,7 +285,8 @@ def _too_busy() -> UnavailableError:
     return UnavailableError("Too many changes of the same record at once; try again.")
 
 
-def _wait(attempt: int) -> None:
+def pause(attempt: int) -> None:
+    """Wait for a moment before another attempt: at random, and longer the more there were."""
     time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311 - spreads retries, keeps no secret
 
 

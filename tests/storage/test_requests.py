@@ -51,3 +51,29 @@ def test_a_write_that_always_meets_a_transaction_says_so(monkeypatch: pytest.Mon
         requests.run(write())
     assert len(seen) == 3
     assert requests.get(get_settings().operations_table, KEY) is None
+
+
+def cancelled(code: str) -> ClientError:
+    answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": [{"Code": code}]}
+    return ClientError(answer, "TransactWriteItems")
+
+
+def test_a_transaction_in_progress_is_asked_for_again_and_a_cancelled_one_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_progress = ClientError({"Error": {"Code": "TransactionInProgressException"}}, "TransactWriteItems")
+    answers = iter([in_progress, in_progress, cancelled("TransactionConflict"), in_progress, None])
+    tokens: list[str] = []
+
+    class Client:
+        def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: str) -> None:  # noqa: N803 - boto3's
+            tokens.append(ClientRequestToken)
+            if (error := next(answers)) is not None:
+                raise error
+
+    monkeypatch.setattr(requests, "dynamodb", Client)
+    monkeypatch.setattr(requests, "pause", lambda _: None)
+    requests.transact([write()])
+    first, second = dict.fromkeys(tokens)
+    assert tokens == [first] * 3 + [second] * 2
+    assert len(first) <= 36
