@@ -63,14 +63,16 @@ class KeptChange:
 
 
 def moments() -> Iterator[str]:
-    """Yield moments for one change, each later than all before it, until one of them is taken.
+    """Yield moments for one change, each later than all before it, until one of them is taken; with pauses that grow.
 
     Raises
     ------
     UnavailableError
         If none was, because others changed the same record each time.
     """
-    for _ in range(requests.CONFLICT_TRIES):
+    for attempt in range(requests.CONFLICT_TRIES):
+        if attempt:
+            requests.pause(attempt - 1)
         yield clock.to_text(_next_moment())
     raise UnavailableError("Too many changes of the same record at once; try again.")
 
@@ -97,6 +99,17 @@ def later(moment: str) -> dict[str, str]:
     """Return the values of `IS_LATER`: what has changed far ahead of time did so by a wrong clock."""
     ahead = clock.from_text(moment) + timedelta(seconds=SETTLED_S)
     return {":moment": moment, ":ahead": clock.to_text(ahead)}
+
+
+def is_same(item: dict[str, Any], moment: str) -> bool:
+    """Say whether what is read after a change is the record that was changed, and not another that has its name since.
+
+    Another one is made later: each deletion and creation is later than what it follows. Records from before `made_at` was
+    kept are older than any change. Only where a clock was ahead by more than `SETTLED_S`, a record that others have changed
+    meanwhile may not be known again.
+    """
+    changed_at = item.get("changed_at", "")
+    return bool(changed_at == moment or item.get("made_at", "") <= moment < changed_at)
 
 
 def record(moment: str, action: str, event: str, production: str | None = None, status: str | None = None) -> Write:

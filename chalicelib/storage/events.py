@@ -54,7 +54,7 @@ def create(event: Event, also: Sequence[Write] = ()) -> None:
         told = [changes.existence(moment, event.name), changes.record(moment, "created", event.name)]
 
         def writes_at(place: lists.Place, moment: str = moment, told: list[Write] = told) -> list[Write]:
-            item = values | place._asdict() | {"changed_at": moment}
+            item = values | place._asdict() | {"made_at": moment, "changed_at": moment}
             return [requests.put(_table(), key(event.name), item, "attribute_not_exists(pk)"), *told, *also]
 
         try:
@@ -135,7 +135,7 @@ def change(name: str, values: dict[str, Any], meta: dict[str, Any]) -> Event:
     Raises
     ------
     NotFoundError
-        If there is no such event.
+        If there is no such event, or it was deleted right after the change.
     InvalidInputError
         If the event would grow too large.
     """

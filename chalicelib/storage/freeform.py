@@ -69,6 +69,9 @@ def change_record(
 ) -> dict[str, Any] | None:
     """Set attributes and single keys of `meta`, and return the record as it is then; None if there is none.
 
+    What is returned has the change, and perhaps later ones. If the record was deleted before it could be read, None is
+    returned, too, even where there is another one of its name by then.
+
     One transaction and a GetItem (only this where there is nothing to set). More than `MAX_KEYS_PER_CHANGE` keys do not fit
     into an expression: then the whole map is read and replaced, again if somebody changed it meanwhile.
 
@@ -108,7 +111,8 @@ def change_record(
             changes.heed(error.item)
         else:
             break
-    return requests.get(table, record_key)
+    item = requests.get(table, record_key)
+    return item if item is not None and changes.is_same(item, moment) else None
 
 
 def _setting(table: str, record_key: Key, values: dict[str, Any], packed: dict[str, str], moment: str) -> Write:

@@ -82,9 +82,10 @@ def create(production: Production, graph_version: int | None = None, also: Seque
             values=values | changes.later(moment),
         )
         its_key = key(production.event_name, production.name)
+        its_record = record | {"made_at": moment, "changed_at": moment}
         writes = [
             joining,
-            requests.put(_table(), its_key, record | {"changed_at": moment}, "attribute_not_exists(pk)"),
+            requests.put(_table(), its_key, its_record, "attribute_not_exists(pk)"),
             changes.record(moment, "created", production.event_name, production.name, production.status),
             *also,
         ]
@@ -128,7 +129,7 @@ def get_many(pairs: Sequence[tuple[str, str]]) -> dict[str, list[Production]]:
 
 
 def change(event_name: str, name: str, values: dict[str, Any], meta: dict[str, Any]) -> Production | None:
-    """Set `status`, `comment` and single keys of `meta`, and return the production; None if there is none.
+    """Set `status`, `comment` and single keys of `meta`, and return the production; None if there is none any more.
 
     See `freeform.change_record`.
 

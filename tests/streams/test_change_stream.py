@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib import clock as project_clock
+from chalicelib.errors import UnavailableError
 from chalicelib.services import change_stream
 from chalicelib.storage import changes, clients, requests
 from chalicelib.storage.requests import ConditionFailedError
@@ -331,3 +332,11 @@ def test_the_time_that_a_writer_may_take_follows_from_its_function_and_its_clien
     assert config["lambda_timeout"] == changes.REQUEST_S
     client = clients.dynamodb().meta.config
     assert client.connect_timeout + client.read_timeout <= changes.LAST_CALL_S
+
+
+def test_who_changes_a_record_that_others_change_waits_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[int] = []
+    monkeypatch.setattr(requests, "pause", pauses.append)
+    with pytest.raises(UnavailableError):
+        list(changes.moments())
+    assert pauses == list(range(requests.CONFLICT_TRIES - 1))
