@@ -183,7 +183,7 @@ def origins() -> list[str]:
     if link.netloc.endswith(".amazonaws.com"):
         # S3 itself sends requests for a young bucket on from its global name to its regional one.
         found.append(f"https://{get_settings().bucket}.s3.{s3().meta.region_name}.amazonaws.com")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _get(key: str, **more: Any) -> Any:

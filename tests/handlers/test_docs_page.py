@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from chalicelib.storage import artefacts
 from tests.conftest import Api
 
 ASSETS = ("swagger-ui.min.css", "docs.css", "swagger-ui-bundle.min.js", "docs.js")
@@ -19,6 +20,17 @@ def test_the_page_takes_its_scripts_and_styles_from_here_alone(api: Api) -> None
     assert "<script>" not in answer.text
     assert "<style" not in answer.text
     assert "style=" not in answer.text
+
+
+def test_the_page_shows_pictures_and_films_that_a_call_has_answered(api: Api) -> None:
+    policy = dict(each.split(" ", 1) for each in api.get("/docs").headers["content-security-policy"].split("; "))
+    assert (policy["img-src"], policy["media-src"]) == ("'self' data: blob:", "blob:")
+
+
+def test_an_origin_to_which_links_lead_is_named_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    regional = artefacts.origins()[-1]
+    monkeypatch.setattr(artefacts, "download_link", lambda key, name: f"{regional}/{key}?name={name}")
+    assert artefacts.origins() == [regional]
 
 
 def test_the_addresses_carry_the_stage(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,6 +220,12 @@ def test_the_statuses_of_the_published_document_are_described() -> None:
     assert deleting == {"204", "401", "404", "429", "500", "502", "503", "504"}
 
 
+def test_whoever_tries_out_a_redirect_is_told_that_browsers_follow_it() -> None:
+    told = {name["operationId"] for _, _, name in operations() if "follow the redirect" in name.get("description", "")}
+    assert {"download", "get_thumbnail", "get_archive"} <= told
+    assert told == {operation["operationId"] for _, _, operation in operations() if "302" in operation["responses"]}
+
+
 def test_analyses_are_described_in_their_own_words() -> None:
     operation = described()["paths"]["/api/v1/analyses/{event_name}"]["post"]
     assert (operation["operationId"], operation["summary"]) == ("create_analysis", "Add an analysis to an event")

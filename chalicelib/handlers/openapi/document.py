@@ -43,6 +43,7 @@ _REPLAYED = {
     "schema": {"type": "string", "const": "true"},
     "description": "Where this is the answer to an earlier request with the same key.",
 }
+_FOLLOWED = "Browsers follow the redirect by themselves: whoever tries this out on a page sees the file, and 200."
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds after which to ask again."}
 
 
@@ -125,8 +126,9 @@ def _describe(each: _Operation, schemas: Schemas) -> Schema:
         "parameters": [*parameters, *([_KEY] if each.method == "POST" else [])],
         "responses": {},
     }
-    if rest:
-        described["description"] = " ".join(rest.split())
+    texts = [" ".join(rest.split()), _FOLLOWED if HTTPStatus.FOUND in operation.answers else ""]
+    if any(texts):
+        described["description"] = "\n\n".join(filter(None, texts))
     if operation.takes is not None:
         media = {"schema": schemas.of_input(operation.takes), **_example(example.takes)}
         described["requestBody"] = {"required": True, "content": {"application/json": media}}

@@ -34,7 +34,9 @@ def show_docs(request: Request) -> Reply:
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",
+        # what a call has answered is shown from the memory of the page
+        "img-src 'self' data: blob:",
+        "media-src blob:",
         f"connect-src 'self' {files}",
         "base-uri 'none'",
         "form-action 'none'",
