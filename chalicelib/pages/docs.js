@@ -19,6 +19,7 @@
     tryItOutEnabled: true,
     validatorUrl: null,
     onComplete: () => {
+      document.querySelector("#servers")?.setAttribute("aria-label", "Server");
       let key = null;
       try { key = sessionStorage.getItem(`sidereal key ${prefix}`); } catch { /* a browser that keeps nothing */ }
       if (key) ui.preauthorizeApiKey("bearer", key);
