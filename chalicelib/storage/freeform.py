@@ -73,7 +73,7 @@ def change_record(
     returned, too, even where there is another one of its name by then.
 
     One transaction and a GetItem (only this where there is nothing to set). More than `MAX_KEYS_PER_CHANGE` keys do not fit
-    into an expression: then the whole map is read and replaced, again if somebody changed it meanwhile.
+    into an expression: then the whole map is read and replaced; if somebody changed it meanwhile, what the refusal tells.
 
     Parameters
     ----------
@@ -95,20 +95,22 @@ def change_record(
         check_size(attribute, value)
     if not values and not meta:
         return requests.get(table, record_key)
+    old: dict[str, Any] | None = None
     for moment in changes.moments():
         if len(packed) <= MAX_KEYS_PER_CHANGE:
             write = _setting(table, record_key, values | {"changed_at": moment}, packed, moment)
         else:
-            old = requests.get(table, record_key)
+            old = old or requests.get(table, record_key)
             if old is None:
                 return None
             write = _replacing(table, record_key, values | {"changed_at": moment}, old["meta"], packed, moment)
         try:
             requests.transact([write, told(moment)])
         except ConditionFailedError as error:
-            if error.item is None:
+            old = error.item
+            if old is None:
                 return None
-            changes.heed(error.item)
+            changes.heed(old)
         else:
             break
     item = requests.get(table, record_key)

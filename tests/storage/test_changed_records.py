@@ -104,6 +104,23 @@ def test_a_change_is_answered_with_the_later_ones_of_the_same_record(
     assert (answer.status, answer.json[noun]["meta"]) == (200, {"a": 1, "b": 2})
 
 
+def test_a_large_change_that_meets_another_is_not_read_again(
+    api: Api, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact = requests.transact
+
+    def after_another(writes: Any) -> None:
+        monkeypatch.setattr(requests, "transact", transact)
+        api.put(GW, {"meta": {"b": 2}})
+        calls.clear()
+        transact(writes)
+
+    monkeypatch.setattr(requests, "transact", after_another)
+    answer = api.put(GW, {"meta": {f"a{number}": 1 for number in range(100)}})
+    assert len(answer.json["event"]["meta"]) == 101
+    assert calls == ["TransactWriteItems", "TransactWriteItems", "GetItem", "BatchGetItem"]
+
+
 @pytest.mark.parametrize("path", [GW, PROD])
 def test_what_was_made_by_a_clock_far_ahead_is_known_again(api: Api, clock: Clock, path: str) -> None:
     clock.advance(600)
