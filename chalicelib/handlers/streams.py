@@ -85,9 +85,9 @@ def stream(messages: Iterable[StreamMessage], *, has_more: bool) -> Reply:
     lines = [f"retry: {MORE_MS if has_more else RETRY_MS}\n\n"]
     for message in messages:
         lines.append(f"id: {message.id}\n")
-        # JSON text has no line break, and neither have ids: each field is one line
+        # Neither ids nor JSON in ASCII have a line break, or what some clients take for one (U+2028)
         if message.event:
-            data = json.dumps(message.data, ensure_ascii=False, allow_nan=False)
+            data = json.dumps(message.data, allow_nan=False)
             lines.append(f"event: {message.event}\ndata: {data}\n")
         lines.append("\n")
     return Reply("".join(lines), headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})

@@ -46,6 +46,8 @@ def test_a_process_is_followed_to_its_end_and_then_no_more(jobs: Jobs, follow: C
     source = follow(process)
     source.connect()
     jobs.run(process)
+    text = jobs.api.get(f"/api/pipeline/{process}/stream").text
+    assert text.splitlines() == text.split("\n")[:-1]  # nothing else that some client may take for the end of a line
     for _ in range(3):
         source.connect()
     assert source.is_closed
