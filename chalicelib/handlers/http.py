@@ -16,18 +16,12 @@ from chalice.app import Request as ChaliceRequest
 from chalice.app import Response as ChaliceResponse
 
 from chalicelib import clock
-from chalicelib.errors import (
-    NotConfiguredError,
-    SiderealError,
-    TooLargeError,
-    UnavailableError,
-)
+from chalicelib.errors import NotConfiguredError, SiderealError, UnavailableError
 from chalicelib.handlers import auth, idempotency, operations
 from chalicelib.handlers.replies import Family, Reply
 from chalicelib.handlers.request import Request
 from chalicelib.metrics import Metric
 from chalicelib.observability import invocation, logger, metrics, note
-from chalicelib.settings import get_settings
 from chalicelib.storage import artefacts
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -132,12 +126,6 @@ class Router:
                 request.user = auth.user_or_none(authorization) or ""
             if request.user:
                 note(user=request.user)
-            limit = get_settings().max_body_bytes
-            if len(request.body) > limit:
-                raise TooLargeError(
-                    f"The request body has {len(request.body)} bytes; at most {limit} are taken. "
-                    "Larger files go through a presigned upload."
-                )
             return _signed(idempotency.answer(request, view))
         except NotConfiguredError as error:
             logger.error("not configured", extra={"reason": str(error)})

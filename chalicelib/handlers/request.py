@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Request as ChaliceRequest
 
-from chalicelib.errors import MalformedBodyError, NotFoundError, UnsupportedMediaTypeError
+from chalicelib.errors import MalformedBodyError, NotFoundError, TooLargeError, UnsupportedMediaTypeError
 from chalicelib.handlers.body import Form, parse_json_object, parse_multipart, parse_urlencoded
 from chalicelib.handlers.replies import Reply
+from chalicelib.settings import get_settings
 
 if TYPE_CHECKING:
     from chalicelib.storage.requests import Write
@@ -68,9 +69,10 @@ class Request:
 
         Raises
         ------
-        UnsupportedMediaTypeError, MalformedBodyError, InvalidInputError
-            If the body is of another kind, broken, or holds something that cannot be kept.
+        TooLargeError, UnsupportedMediaTypeError, MalformedBodyError, InvalidInputError
+            If the body is too large, of another kind, broken, or holds something that cannot be kept.
         """
+        self._check_size()
         if not self.body:
             raise MalformedBodyError("the body is empty")
         if self.content_type and not re.fullmatch(r"application/(.+\+)?json", self.content_type):
@@ -83,10 +85,25 @@ class Request:
         return self.content_type == "application/x-www-form-urlencoded"
 
     def form(self) -> Form:
-        """Return the form that the body holds."""
+        """Return the form that the body holds.
+
+        Raises
+        ------
+        TooLargeError, MalformedBodyError, InvalidInputError
+            If the body is too large, broken, or holds too many fields.
+        """
+        self._check_size()
         if self.is_urlencoded:
             return parse_urlencoded(self.body)
         return parse_multipart(self.body, str(self.raw.headers.get("content-type", "")))
+
+    def _check_size(self) -> None:
+        size, limit = len(self.body), get_settings().max_body_bytes
+        if size > limit:
+            raise TooLargeError(
+                f"The request body has {size} bytes; at most {limit} are taken. "
+                "Larger files go through a presigned upload."
+            )
 
     def id(self, name: str) -> int:
         """Return the path parameter `name` as the integer id of a record.

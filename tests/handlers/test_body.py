@@ -8,6 +8,7 @@ import pytest
 from chalicelib.errors import InvalidInputError, MalformedBodyError
 from chalicelib.handlers.body import MAX_DEPTH, parse_json_object, parse_multipart
 from chalicelib.models.validation import MAX_FAULTS
+from chalicelib.settings import get_settings
 
 EVENTS = "/api/v1/events/"
 GW = "/api/v1/events/GW150914"
@@ -200,6 +201,17 @@ def test_body_of_ten_megabytes_is_refused_before_it_is_read(api: Any) -> None:
     assert answer.status == 413
     assert list(answer.json) == ["error"]
     assert api.get(GW).status == 404
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 204)])
+def test_a_body_that_nobody_reads_may_have_any_size(
+    api: Any, monkeypatch: pytest.MonkeyPatch, method: str, status: int
+) -> None:
+    api.post(EVENTS, {"name": "GW150914"})
+    small = get_settings().model_copy(update={"max_body_bytes": 10})
+    monkeypatch.setattr("chalicelib.handlers.request.get_settings", lambda: small)
+    assert post(api, b"x" * 11, GW, "PUT").status == 413
+    assert post(api, b"x" * 11, GW, method).status == status
 
 
 @pytest.mark.parametrize(
