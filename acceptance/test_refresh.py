@@ -26,6 +26,7 @@ class Site:
     rows: str
     status: int = 200
     is_silent: bool = False
+    refresh_s: float = 0.1
     asked: int = 0
 
     def answer(self, route: Route) -> None:
@@ -34,7 +35,7 @@ class Site:
         if self.is_silent:
             route.abort("aborted")
             return
-        part = f'<ul id="part" data-refresh="0.1">{self.rows}</ul>'
+        part = f'<ul id="part" data-refresh="{self.refresh_s}">{self.rows}</ul>'
         body = f"<!DOCTYPE html><body>{part}<script>{SCRIPT}</script>"
         route.fulfill(status=self.status, body=body, content_type="text/html; charset=utf-8")
 
@@ -74,3 +75,12 @@ def test_what_was_deleted_is_asked_for_no_more(page: Page, site: Site, faults: F
     asked = site.asked
     page.wait_for_timeout(400)
     assert site.asked == asked
+
+
+@pytest.mark.parametrize("event", ["new PageTransitionEvent('pageshow', {persisted: true})", "new Event('online')"])
+def test_who_comes_back_sees_at_once_what_is_new(page: Page, site: Site, event: str) -> None:
+    site.refresh_s = 1000
+    page.goto(ADDRESS)
+    site.rows = row(1, "new")
+    page.evaluate(f"dispatchEvent({event})")
+    expect(page.get_by_role("link", name="new")).to_be_visible()

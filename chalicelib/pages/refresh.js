@@ -1,9 +1,10 @@
 "use strict";
 // Keeps parts of a page as fresh as a new copy of it. A part has an id and data-refresh="<seconds>"; its new copy may name
 // other seconds. What did not change stays as it is in the page: focus, selection, open <details>, films that play. Members
-// of a list that come and go have a data-key. `document.dispatchEvent(new Event("stale"))` asks for a copy at once.
+// of a list that come and go have a data-key. `document.dispatchEvent(new Event("stale"))` asks for a copy at once; so does
+// who comes back to the page, or to the network.
 (() => {
-  const LONGEST_WAIT_S = 120;
+  const LONGEST_WAIT_S = 30;
   const TIMEOUT_MS = 20000;
   const find = () => [...document.querySelectorAll("[data-refresh][id]")];
   let faults = 0;
@@ -106,5 +107,10 @@
   }
 
   document.addEventListener("stale", refresh);
+  addEventListener("online", whenSeen);
+  addEventListener("pageshow", ({ persisted }) => {
+    const isBack = persisted || performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+    if (isBack) refresh(); // what is shown is as old as the visit before
+  });
   wait();
 })();
