@@ -49,6 +49,9 @@ class ProcessStatus(StrEnum):
     FAILED = "failed"
 
 
+BEGUN = "running"
+"""What pages call a process that is still `pending` though its steps are counted."""
+
 TERMINAL_STATUSES = (ProcessStatus.CREATED, ProcessStatus.FAILED)
 """A process in one of these has ended; only `retry` moves it on, and only from `failed`."""
 
@@ -56,6 +59,11 @@ TERMINAL_STATUSES = (ProcessStatus.CREATED, ProcessStatus.FAILED)
 def is_terminal(status: str) -> bool:
     """Say whether a process with this status has ended."""
     return status in TERMINAL_STATUSES
+
+
+def shown_status(status: str, total: int) -> str:
+    """Return the word that pages have for a process of so many steps: not every pipeline says that it has begun."""
+    return BEGUN if total and status == ProcessStatus.PENDING else status
 
 
 def kind_of(status: str) -> str:

@@ -7,7 +7,7 @@
   const BLOCK_CHARACTERS = 4000;
   const { call, act, confirm, prefix } = sidereal;
   const find = (id) => document.getElementById(id);
-  const { id, identifier, position, ended } = find("process").dataset;
+  const { id, identifier, position, ended, begun: wordOfBegun } = find("process").dataset;
   const path = `/api/pipeline/${id}`;
 
   function setText(element, text) {
@@ -18,9 +18,10 @@
 
   function showProcess({ status, progress: { done, total }, failure_message: failure, terminal_timestamp: end }) {
     const isEnded = end !== null;
-    setText(find("status"), status);
-    find("status").dataset.status = status;
-    document.title = `${status}: ${identifier} · Sidereal`;
+    const word = status === "pending" && total ? wordOfBegun : status;
+    setText(find("status"), word);
+    find("status").dataset.status = word;
+    document.title = `${word}: ${identifier} · Sidereal`;
     const bar = find("bar");
     if (total || isEnded) {
       bar.max = total || 1;
@@ -34,6 +35,13 @@
     setText(find("ended"), isEnded ? time(end) : "not yet");
     swap(find("cancel"), !isEnded);
     swap(find("retry"), status === "failed");
+    if (isOver && !isEnded) goOn();
+  }
+
+  // One that had failed runs again: somebody has retried it, here or elsewhere.
+  function goOn() {
+    isOver = false;
+    setText(find("outputs").querySelector("p"), "They are shown here when it has ended.");
   }
 
   function time(seconds) {
@@ -103,23 +111,32 @@
   let timer = null;
 
   function open() {
-    clearTimeout(timer);
+    stopTimer();
     if (source || document.hidden) return;
     source = new EventSource(`${prefix}${path}/stream?last_event_id=${encodeURIComponent(last)}`);
     on("process", showProcess);
     on("log", ({ text }) => showLog(text));
     on("end", finish);
     source.addEventListener("open", () => {
-      clearTimeout(timer);
+      stopTimer();
       wait = 1000;
       setText(find("waiting"), "This page follows it.");
     });
     source.addEventListener("error", () => {
-      clearTimeout(timer);
       // Each answer of the stream ends so, and the browser asks again by itself, but for an answer that is an error.
       if (source.readyState === EventSource.CLOSED) mend();
-      else timer = setTimeout(setText, SILENCE_MS, find("waiting"), "No answer from the server; asking again.");
+      else timer ??= setTimeout(tellSilence, SILENCE_MS); // from the first of them on: without a server they come every second
     });
+  }
+
+  function stopTimer() {
+    clearTimeout(timer);
+    timer = null;
+  }
+
+  function tellSilence() {
+    timer = null;
+    setText(find("waiting"), "No answer from the server; asking again.");
   }
 
   function on(name, show) {
@@ -130,7 +147,7 @@
   }
 
   function close() {
-    clearTimeout(timer);
+    stopTimer();
     source?.close();
     source = null;
   }
@@ -146,12 +163,12 @@
   async function mend() {
     close();
     try {
-      await call("GET", `${path}/`);
-      if (isOver) return;
+      const { terminal_timestamp: end } = await call("GET", `${path}/`);
+      if (isOver && end !== null) return setText(find("waiting"), "It has ended.");
     } catch (error) {
       if (error.status === 404) return vanish();
     }
-    setText(find("waiting"), "No answer from the server; asking again.");
+    tellSilence();
     timer = setTimeout(open, wait);
     wait = Math.min(LONGEST_WAIT_MS, 2 * wait);
   }
@@ -162,20 +179,23 @@
     for (const button of [find("cancel"), find("retry")]) swap(button, false);
   }
 
-  // A page in the background asks nothing, and goes on where it was when it is seen again.
+  // A page in the background asks nothing, and goes on where it was when it is seen again; what had failed may run again.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) close();
-    else if (!isOver) open();
+    else if (!isOver || !find("retry").hidden) open();
   });
 
   // --- what people may do ---
 
   async function change(action) {
-    const process = await call("POST", `${path}/${action}/`);
-    showProcess(process);
-    if (action === "retry") find("outputs").querySelector("p").textContent = "They are shown here when it has ended.";
-    isOver = false;
-    open(); // the stream has what else there is to tell: the note in the log, and the end or another run
+    try {
+      showProcess(await call("POST", `${path}/${action}/`));
+      isOver = false;
+      open(); // the stream has what else there is to tell: the note in the log, and the end or another run
+    } catch (error) {
+      if (error.status === 409) open(); // somebody was faster: the stream tells what has become of it
+      throw error;
+    }
   }
 
   find("cancel").addEventListener("click", () => act(find("cancel"), find("fault"), async () => {

@@ -8,6 +8,7 @@ from chalicelib.handlers.pages.rendering import render, router
 from chalicelib.handlers.replies import Reply
 from chalicelib.handlers.request import Request
 from chalicelib.services import process_streams
+from chalicelib.states import BEGUN
 from chalicelib.storage import data_products, processes, targets
 
 SHOWN_LOG_CHARACTERS = 100_000
@@ -34,6 +35,7 @@ def show_process(request: Request) -> Reply:
         scripts=("api.js", "gallery.js", "process.js"),
         shows_files=True,
         process=process,
+        begun=BEGUN,
         position=position,
         target_name=target_name,
         flags=[flag for flag, is_set in process.flags.items() if is_set],

@@ -24,6 +24,7 @@ from chalicelib.handlers.request import Request
 from chalicelib.models.data_products import DataProduct
 from chalicelib.models.productions import Production
 from chalicelib.models.renditions import may_have_picture
+from chalicelib.states import shown_status
 from chalicelib.storage import artefacts, lists
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _environment() -> "Environment":
         "iso": lambda moment: _time(moment).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "json_text": json_text,
         "moment": lambda moment: _time(moment).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "state": lambda process: shown_status(process.status, process.total),
         "segment": lambda name: quote(name, safe=""),
         "may_have_picture": may_have_picture,
         "suffix": lambda name: Path(name).suffix.lstrip(".")[:8] or "file",
