@@ -2,15 +2,18 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from acceptance.browsers import Faults
-from acceptance.content import Content, make_target
+from acceptance.content import SEED, Content, make_target
 from acceptance.server import Server
 from acceptance.test_journeys import give_key
+from local.frames import make_frames
 from local.portal.example import example_fields
+from local.uploads import upload_file
 
 FRAME = re.compile(r"^Select .*\.fits\.fz$")
 
@@ -44,6 +47,39 @@ def test_what_was_selected_on_another_page_counts(page: Page, content: Content) 
     page.reload()
     page.get_by_role("checkbox", name=FRAME).first.check()
     expect(page.locator("#selected")).to_have_text("2 files selected (1 of them on other pages)")
+
+
+def test_a_file_that_was_deleted_is_selected_no_longer(
+    page: Page, content: Content, server: Server, faults: Faults
+) -> None:
+    faults.expected.add(400)
+    page.goto(f"/targets/{content.target}/")
+    page.evaluate("(id) => sessionStorage.setItem(`sidereal selection  ${id}`, '[999999]')", content.target)
+    page.reload()
+    page.get_by_role("checkbox", name=FRAME).first.check()
+    page.get_by_role("radio", name="The selected 2 files").check()
+    page.get_by_role("button", name="Start").click()
+    give_key(page, server.token)
+    files = page.get_by_role("group", name="Files", exact=True)
+    expect(files).to_have_accessible_description(
+        "One selected file was deleted since; the selection is without it now."
+    )
+    expect(page.locator("#selected")).to_have_text("1 file selected")
+
+
+def test_the_first_file_comes_and_can_be_selected(page: Page, server: Server, tmp_path: Path) -> None:
+    client = server.client()
+    target = make_target(client, "TrES-1")
+    page.goto(f"/targets/{target}/")
+    heading = page.locator("#products")
+    expect(heading).to_have_text("Data products 0")
+    (frame,) = make_frames(tmp_path, 1, 64, SEED, star_count=5, cadence_s=300)
+    upload_file(client, frame, target)
+    page.evaluate("document.dispatchEvent(new Event('stale'))")
+    expect(heading).to_have_text("Data products 1")
+    page.get_by_role("button", name="All on this page").click()
+    expect(page.get_by_role("checkbox", name=FRAME)).to_be_checked()
+    expect(page.locator("#selected")).to_have_text("1 file selected")
 
 
 def test_what_is_wrong_with_an_option_is_told_beside_it(

@@ -10,7 +10,7 @@
   const form = find("pipeline-form");
   const target = Number(form.dataset.target);
   const STORE = `sidereal selection ${prefix} ${target}`;
-  const boxes = [...document.querySelectorAll(".gallery input[type=checkbox]")];
+  const boxes = () => [...find("gallery").querySelectorAll(".gallery input[type=checkbox]")]; // the first files may come later
   const selected = new Set(kept());
   let last = null;
 
@@ -22,11 +22,11 @@
   }
 
   function showSelection() {
-    const here = boxes.filter((box) => selected.has(Number(box.value))).length;
+    const here = boxes().filter((box) => selected.has(Number(box.value))).length;
     const elsewhere = selected.size - here;
     const where = elsewhere ? ` (${elsewhere} of them on other pages)` : "";
     const text = selected.size ? `${count(selected.size, "file")} selected${where}` : "No file is selected.";
-    for (const box of boxes) box.checked = selected.has(Number(box.value));
+    for (const box of boxes()) box.checked = selected.has(Number(box.value));
     if (find("selected")) find("selected").textContent = text;
     find("selected-input").textContent = selected.size
       ? `The selected ${count(selected.size, "file")}${where}` : "The selected files: none yet";
@@ -38,29 +38,32 @@
       if (isSelected) selected.add(Number(box.value));
       else selected.delete(Number(box.value));
     }
-    try { sessionStorage.setItem(STORE, JSON.stringify([...selected])); } catch { /* as above */ }
     // Who begins to select means to use that.
     if (wasEmpty && selected.size) form.elements.inputs.value = "selected";
+    keepSelection();
+  }
+
+  function keepSelection() {
+    try { sessionStorage.setItem(STORE, JSON.stringify([...selected])); } catch { /* as above */ }
     showSelection();
   }
 
-  for (const box of boxes) {
-    // With Shift also all between this one and the last; the keyboard's Shift and Space come as a click, too.
-    box.addEventListener("click", (event) => {
-      const ends = [boxes.indexOf(box), boxes.indexOf(event.shiftKey && last ? last : box)];
-      select(boxes.slice(Math.min(...ends), Math.max(...ends) + 1), box.checked);
-      last = box;
-    });
-  }
-
   const selectors = {
-    all: () => select(boxes, true),
-    fits: () => select(boxes.filter((box) => "fits" in box.dataset), true),
-    none: () => { selected.clear(); select([], false); },
+    all: () => select(boxes(), true),
+    fits: () => select(boxes().filter((box) => "fits" in box.dataset), true),
+    none: () => { selected.clear(); keepSelection(); },
   };
-  for (const button of document.querySelectorAll("[data-select]")) {
-    button.addEventListener("click", selectors[button.dataset.select]);
-  }
+
+  find("gallery").addEventListener("click", ({ target: pressed, shiftKey }) => {
+    const button = pressed.closest("[data-select]");
+    if (button) selectors[button.dataset.select]();
+    if (!pressed.matches("input[type=checkbox]")) return;
+    // With Shift also all between this one and the last; the keyboard's Shift and Space come as a click, too.
+    const all = boxes();
+    const ends = [all.indexOf(pressed), all.indexOf(shiftKey && last ? last : pressed)];
+    select(all.slice(Math.min(...ends), Math.max(...ends) + 1), pressed.checked);
+    last = pressed;
+  });
 
   // --- faults, told beside the field that they are about ---
 
@@ -176,12 +179,27 @@
     return Object.fromEntries([...part.querySelectorAll("[data-flag]")].map((box) => [box.dataset.flag, box.checked]));
   }
 
+  // Files that were deleted since they were selected are selected no longer: nobody could take them off.
+  function dropGone({ fields = [] }) {
+    const told = fields.map(([name, text]) => name === "products" && /^(?:Invalid pk "|Data product )(\d+)/.exec(text));
+    const gone = told.filter(Boolean).map(([, id]) => Number(id)).filter((id) => selected.delete(id));
+    if (!gone.length) return;
+    keepSelection();
+    const [files, them] = gone.length === 1 ? ["One selected file was", "it"] : [`${gone.length} selected files were`, "them"];
+    throw new FieldError("products", `${files} deleted since; the selection is without ${them} now.`);
+  }
+
   find("pipeline").addEventListener("change", showPipeline);
   submit(form, find("start-fault"), async () => {
     const part = chosen();
     const body = { target, pipeline: part.dataset.pipeline, flags: flags(part), options: options(part), ...await inputs() };
-    const process = await call("POST", "/api/pipeline/", body);
-    location.assign(`${prefix}/pipeline/${process.id}`);
+    try {
+      const process = await call("POST", "/api/pipeline/", body);
+      location.assign(`${prefix}/pipeline/${process.id}`);
+    } catch (error) {
+      if (form.elements.inputs.value === "selected") dropGone(error);
+      throw error;
+    }
   });
 
   // --- observations ---

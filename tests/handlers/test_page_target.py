@@ -39,7 +39,7 @@ class OddOptions(PipelineOptions):
 
     name: str = HOSTILE
     count: int = Field(3, ge=1, le=9)
-    scale: float | None = Field(None, gt=0, description=f"Scale {HOSTILE}")
+    scale: float | None = Field(None, gt=0, description=f"Scale {HOSTILE} of the flag `sharp`, or `none`")
     quick: bool = True
     sure: bool | None = None
     mode: Literal["a", HOSTILE] = "a"  # type: ignore[valid-type]
@@ -102,6 +102,7 @@ def test_an_option_has_the_field_that_its_type_needs(monkeypatch: pytest.MonkeyP
     }
     assert (fields["count"].minimum, fields["count"].maximum, fields["count"].limits) == (1, 9, "1 to 9")
     assert fields["scale"].limits == "more than 0"
+    assert fields["scale"].words == f"Scale {HOSTILE} of the flag “Flag {HOSTILE}”, or none"
     assert fields["places"].limits == "1 to 3 of them, as JSON"
     assert [value for value, _ in fields["sure"].choices] == ["null", "true", "false"]
     assert [value for value, _ in fields["step"].choices] == ["null", "1", "2"]
@@ -154,7 +155,7 @@ def test_the_first_page_shows_the_newest_of_what_is_running(api: Api, monkeypatc
         api.post("/api/pipeline/", {"target": 1, "pipeline": "Timelapse", "products": [1]})
     text = api.get("/").text
     assert re.findall(r'href="/pipeline/(\d+)"', text) == ["3", "2"]
-    assert 'TimelapsePipeline of <a href="/targets/1">M 13</a>' in text
+    assert 'TimelapsePipeline of <a href="/targets/1"><bdi>M 13</bdi></a>' in text
     assert "<strong>3</strong> running processes" in text
     monkeypatch.setattr("chalicelib.handlers.pages.home.RUNNING", 1)
     monkeypatch.setattr("chalicelib.storage.processes.OPEN_SHARDS", 1)
@@ -183,6 +184,9 @@ def test_a_page_tells_how_far_a_process_is(api: Api, aws: Aws) -> None:
     for path in ("/", "/targets/1"):
         (bar,) = [each for tag, each in Elements(api.get(path).text).found if tag == "progress"]
         assert (bar["value"], bar["max"]) == ("3", "12")
+    for path in ("/", "/targets/1", "/pipeline/1"):  # the pipeline has not said that it runs
+        assert 'data-status="running">running<' in api.get(path).text
+    assert api.get("/api/pipeline/1/").json["status"] == "pending"
     api.post("/api/pipeline/1/cancel/")
     assert "progress" not in [tag for tag, _ in Elements(api.get("/targets/1").text).found]
 

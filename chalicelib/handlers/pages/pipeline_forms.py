@@ -1,6 +1,7 @@
 """What the form that starts a pipeline asks for: a field for each flag and option that the pipeline describes."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +57,12 @@ def pipeline_forms() -> list[PipelineForm]:
 
 def _form(described: PublicPipeline) -> PipelineForm:
     flags = [(name, flag["long_name"], flag["default"]) for name, flag in described["flags"].items()]
-    options = [_field(name, option) for name, option in described["options"].items()]
+    labels = {name: label for name, label, _ in flags}
+    options = [_field(name, option, labels) for name, option in described["options"].items()]
     return PipelineForm(described["name"], flags, options, ", ".join(described["allowed_suffixes"] or ()))
 
 
-def _field(name: str, option: PublicOption) -> OptionField:
+def _field(name: str, option: PublicOption, flag_labels: dict[str, str]) -> OptionField:
     default = option["default"]
     kind = _kind(option)
     members = option.get("choices", [True, False]) if kind == "choice" else []
@@ -75,7 +77,13 @@ def _field(name: str, option: PublicOption) -> OptionField:
         choices = [(value, "as the pipeline decides" if default is None else value), *choices]
     minimum, maximum = option.get("minimum"), option.get("maximum")
     label, limits = name.replace("_", " "), _limits(option, kind)
-    return OptionField(name, label, option["long_name"], kind, value, choices, minimum, maximum, limits)
+    words = _words(option["long_name"], flag_labels)
+    return OptionField(name, label, words, kind, value, choices, minimum, maximum, limits)
+
+
+def _words(text: str, flag_labels: dict[str, str]) -> str:
+    """Return a description as the form has it: what names a flag, as `name`, names it as it is seen there."""
+    return re.sub(r"`([^`]+)`", lambda name: f"“{flag_labels[name[1]]}”" if name[1] in flag_labels else name[1], text)
 
 
 def _kind(option: PublicOption) -> str:

@@ -55,7 +55,7 @@ def show_target(request: Request) -> Reply:
         request,
         "target.html",
         scripts=("api.js", "refresh.js", "gallery.js", "target.js"),
-        shows_files=bool(timelapses or products or photometry.plot_url),
+        shows_files=True,  # the first ones may come while the page is open
         target=target,
         position=None if target.ra is None or target.dec is None else _position(target.ra, target.dec),
         photometry=photometry,
