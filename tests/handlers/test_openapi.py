@@ -7,12 +7,10 @@ from functools import cache
 from typing import Any
 
 import jsonschema_rs
-import jsonschema_specifications
 import pytest
 from chalice import Blueprint
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter, ValidationError
 
 from app import app
@@ -60,6 +58,8 @@ def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_the_document_is_valid() -> None:
+    from openapi_spec_validator import OpenAPIV31SpecValidator  # takes long, and no other test needs it
+
     OpenAPIV31SpecValidator(described()).validate()
 
 
@@ -90,6 +90,8 @@ def _within(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_schemas_have_no_words_but_those_of_json_schema() -> None:
+    import jsonschema_specifications
+
     vocabularies = [jsonschema_specifications.REGISTRY.contents(uri) for uri in jsonschema_specifications.REGISTRY]
     known = {
         word
@@ -170,6 +172,31 @@ def test_every_body_has_an_example_that_its_schema_takes() -> None:
         assert is_valid(media["schema"], media["example"]), name
 
 
+def test_every_form_and_text_but_pages_has_an_example() -> None:
+    shown = set()
+    for _, _, operation in operations():
+        for place in [operation.get("requestBody", {}), *operation["responses"].values()]:
+            for kind, media in place.get("content", {}).items():
+                if kind not in ("application/json", "text/html", "text/css", "text/javascript"):
+                    shown.add(kind)
+                    assert "example" in media, (operation["operationId"], kind)
+                    assert is_valid(media["schema"], media["example"]), (operation["operationId"], kind)
+    assert {"text/event-stream", "multipart/form-data", "application/x-www-form-urlencoded", "text/csv"} <= shown
+
+
+@pytest.mark.parametrize("path", ["/api/v1/stream", "/api/pipeline/{process_id}/stream"])
+def test_messages_of_streams_are_described_by_kind(path: str) -> None:
+    media = described()["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    data = {}
+    for message in media["schema"]["anyOf"]:
+        data[message["properties"]["event"]["const"]] = message["properties"]["data"]["contentSchema"]
+    told = re.findall(r"event: (\w+)\ndata: (.*)\n", media["example"])
+    assert told
+    for kind, text in told:
+        assert is_valid(data[kind], json.loads(text)), kind
+    assert "LedgerChange" in described()["components"]["schemas"]
+
+
 def test_every_family_of_refusals_has_an_example_that_its_schema_takes() -> None:
     components = described()["components"]["schemas"]
     named = {name for name in components if name.endswith(("Error", "Fault", "Faults"))}
@@ -244,23 +271,32 @@ def test_the_document_is_answered_for_the_stage_and_asked_for_once(api: Api) -> 
     assert document("/dev")["servers"] == [{"url": "/dev"}]
 
 
+@cache
+def name_takers() -> list[tuple[TypeAdapter[str], Any]]:
+    """Return what validates names and titles: the models' own, and that of their schemas."""
+    adapters = [TypeAdapter[str](kind) for kind in (Name, Title)]
+    return [(each, jsonschema_rs.validator_for(each.json_schema())) for each in adapters]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=8) | st.text(" a.\t\n/%\x85\xa0é", max_size=110))
 @example("..")
 @example("a" * 101)
 @example(" " + "a" * 100 + "\t")
 def test_the_schemas_of_names_take_what_their_models_take(text: str) -> None:
-    for kind in (Name, Title):
-        adapter = TypeAdapter[str](kind)
+    for adapter, schema in name_takers():
         try:
             adapter.validate_python(text)
         except ValidationError:
             is_taken = False
         else:
             is_taken = True
-        schema = adapter.json_schema()
-        re.compile(schema["pattern"])  # readers in Python take it, too
-        assert jsonschema_rs.validator_for(schema).is_valid(text) is is_taken, (kind, text)
+        assert schema.is_valid(text) is is_taken, (adapter, text)
+
+
+def test_readers_in_python_take_the_patterns_of_names_too() -> None:
+    for adapter, _ in name_takers():
+        re.compile(adapter.json_schema()["pattern"])
 
 
 @pytest.mark.parametrize(

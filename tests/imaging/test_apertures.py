@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from astropy.stats import SigmaClip
-from photutils.aperture import ApertureStats, CircularAnnulus, CircularAperture, aperture_photometry
 
 from chalicelib.imaging.apertures import as_image, centre_stars, measure_sky, sum_apertures
 
@@ -25,6 +24,8 @@ PLACES = np.array([[30.3, 40.7], [62.0, 25.5], [75.49, 60.02]])
 
 
 def test_sums_are_those_of_photutils():
+    from photutils.aperture import CircularAperture, aperture_photometry  # takes two seconds, for two tests
+
     pixels = gaussian_field(PLACES, noise=3)
     ours = sum_apertures(pixels, PLACES, RADII)
     table = aperture_photometry(pixels, [CircularAperture(PLACES, radius) for radius in RADII], method="exact")
@@ -33,6 +34,8 @@ def test_sums_are_those_of_photutils():
 
 
 def test_the_sky_is_that_of_photutils():
+    from photutils.aperture import ApertureStats, CircularAnnulus
+
     pixels = gaussian_field(PLACES, noise=5)
     sky = measure_sky(pixels, PLACES, 9, 16)
     rings = CircularAnnulus(np.rint(PLACES), 9, 16)
