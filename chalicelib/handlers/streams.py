@@ -14,7 +14,9 @@ from chalicelib.handlers.http import Router
 from chalicelib.handlers.operations import EMPTY, Content, Parameter, operation
 from chalicelib.handlers.replies import ASIMOV, TELESCOPE, Reply
 from chalicelib.handlers.request import Request
-from chalicelib.models.streams import StreamMessage
+from chalicelib.models.changes import LedgerChange
+from chalicelib.models.processes import ProcessDetail
+from chalicelib.models.streams import LogLines, Nothing, StreamMessage
 from chalicelib.services import change_stream, process_streams
 
 blueprint = Blueprint(__name__)
@@ -38,7 +40,11 @@ _FORM = "Server-Sent Events: a short batch, behind whose last message the next r
 
 @operation(
     answers={
-        200: Content("text/event-stream", f"{_FORM} `process`, `log` and, when all was told, `end`."),
+        200: Content(
+            "text/event-stream",
+            f"{_FORM} `process`, `log` and, when all was told, `end`.",
+            (("process", ProcessDetail), ("log", LogLines), ("end", Nothing)),
+        ),
         204: EMPTY,
     },
     refuses=(400,),
@@ -46,12 +52,13 @@ _FORM = "Server-Sent Events: a short batch, behind whose last message the next r
 )
 def follow_process(request: Request) -> Reply:
     """Follow a process: how it stands and the lines of its log, each once; 204 for who has heard the end."""
-    process_id, position = request.id("process_id"), None
-    if text := last_event_id(request):
-        position = process_streams.Position.read(text, process_id)
-        if position is None:
-            raise InvalidInputError.of(HEADER, "This is no id of a message of this process.", "value_error.position")
-    batch = process_streams.follow(process_id, position)
+    process_id, text = request.id("process_id"), last_event_id(request)
+    try:
+        position = process_streams.Position.read(text, process_id) if text else None
+        batch = process_streams.follow(process_id, position)
+    except process_streams.NoPositionError:
+        message = "This is no id of a message of this process."
+        raise InvalidInputError.of(HEADER, message, "value_error.position") from None
     if batch is None:
         return Reply(None, 204, {"Cache-Control": "no-store"})
     return stream(batch.messages, has_more=batch.has_more)
@@ -59,7 +66,11 @@ def follow_process(request: Request) -> Reply:
 
 @operation(
     answers={
-        200: Content("text/event-stream", f"{_FORM} `event` and `production`, and `reset` if too much was missed.")
+        200: Content(
+            "text/event-stream",
+            f"{_FORM} `event` and `production`, and `reset` if too much was missed.",
+            (("event", LedgerChange), ("production", LedgerChange), ("reset", Nothing)),
+        )
     },
     refuses=(400,),
     parameters=POSITION,

@@ -19,8 +19,12 @@ BATCH_BYTES = 200_000
 
 _VERSION = "1"
 _FORM = re.compile(
-    _VERSION + r"\.([1-9][0-9]{0,14})\.([0-9]{1,8})\.([0-9]{1,9})\.([0-9]{1,16})\.([0-9a-f]{16})\.([01])"
+    _VERSION + r"\.([1-9][0-9]{0,14})\.([0-9]{1,6})\.([0-9]{1,8})\.([0-9]{1,16})\.([0-9a-f]{16})\.([01])"
 )
+
+
+class NoPositionError(Exception):
+    """Raised when a text is no position, or one that its process has not come to."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,17 @@ class Position:
         return f"{_VERSION}.{self.process_id}.{at.attempt}.{at.index + 1}.{at.note + 1}.{self.state}.{int(self.is_end)}"
 
     @classmethod
-    def read(cls, text: str, process_id: int) -> "Position | None":
-        """Return the position that a text stands for; None if it is none of this process."""
+    def read(cls, text: str, process_id: int) -> "Position":
+        """Return the position that a text stands for.
+
+        Raises
+        ------
+        NoPositionError
+            If it is none of this process.
+        """
         found = _FORM.fullmatch(text)
         if found is None or int(found[1]) != process_id:
-            return None
+            raise NoPositionError
         place = LogPlace(int(found[2]), int(found[3]) - 1, int(found[4]) - 1)
         return cls(process_id, place, found[5], found[6] == "1")
 
@@ -79,8 +89,12 @@ def follow(process_id: int, seen: Position | None) -> Batch | None:
     ------
     NotFoundError
         If there is no such process.
+    NoPositionError
+        If the process has not come as far as the position: what it is yet to tell would be skipped.
     """
     process, entries = processes.read_log(process_id, seen.place if seen else None)
+    if seen is not None and processes.is_ahead(seen.place, process):
+        raise NoPositionError
     detail = process.detail()
     position = Position(process_id, seen.place if seen else LogPlace(), _digest(detail))
     if seen is not None and seen.is_end and seen.state == position.state and not entries:

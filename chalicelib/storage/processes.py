@@ -214,6 +214,11 @@ def read_log(process_id: int, after: LogPlace | None = None) -> tuple[Process, l
     return process, found
 
 
+def is_ahead(place: LogPlace, process: Process) -> bool:
+    """Say whether a log cannot be known up to a place yet: no such attempt has begun, or no such note was added."""
+    return place.attempt > process.attempt or place.note >= _NOTES_BEGIN + process.notes
+
+
 def list_of_target(target_id: int, limit: int = MAX_PROCESSES_SHOWN) -> list[PublicProcess]:
     """Return the published fields of a target's processes, newest first. One consistent Query of the target's partition.
 

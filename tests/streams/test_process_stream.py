@@ -214,7 +214,16 @@ def test_lines_whose_arrival_is_not_known_are_sent_again_as_they_were(
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense", "1.2.0.0.0.0123456789abcdef.0", "1.1.0.0.0.0123456789abcdef.2", "2.1.0.0.0.0123456789abcdef.0"]
+    "text",
+    [
+        "nonsense",
+        "1.2.0.0.0.0123456789abcdef.0",
+        "1.1.0.0.0.0123456789abcdef.2",
+        "2.1.0.0.0.0123456789abcdef.0",
+        "1.1.1.0.0.0123456789abcdef.0",  # of an attempt that has not begun
+        f"1.1.0.0.{10**14 + 1}.0123456789abcdef.0",  # of a note that was not added
+        f"1.1.0.{10**8}.0.0123456789abcdef.0",
+    ],
 )
 def test_a_text_that_is_no_id_of_this_stream_is_refused(api: Api, process: Process, text: str) -> None:
     answer: Answer = api.get("/api/pipeline/1/stream", headers={"Last-Event-ID": text})
