@@ -11,10 +11,17 @@ View = TypeVar("View", bound=Callable[..., Reply])
 
 
 class Content(NamedTuple):
-    """A body that is no JSON: its media type, and what there is to know of it."""
+    """A body that is no JSON: its media type, and what there is to know of it.
+
+    Parameters
+    ----------
+    messages : tuple of pairs
+        Of a stream: each kind of message with the type of its data.
+    """
 
     media_type: str
     description: str
+    messages: tuple[tuple[str, Any], ...] = ()
 
 
 HTML = Content("text/html", "A page.")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from typing_extensions import TypedDict
+
 
 class StreamMessage(NamedTuple):
     """One message of a stream: the position behind it, its kind, and what it tells; without a kind the position alone."""
@@ -10,6 +12,16 @@ class StreamMessage(NamedTuple):
     id: str
     event: str
     data: Any
+
+
+class LogLines(TypedDict):
+    """What a process has written since: whole lines of its log."""
+
+    text: str
+
+
+class Nothing(TypedDict):
+    """That there is such a message is all that it tells."""
 
 
 @dataclass(frozen=True)

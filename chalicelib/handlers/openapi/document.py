@@ -83,8 +83,8 @@ def _document(_open_methods: Sequence[Sequence[str]]) -> Schema:
             kind
             for each in all_operations
             for kinds in each.told.operation.answers.values()
-            for kind in _alternatives(kinds)
-            if not isinstance(kind, Content)
+            for alternative in _alternatives(kinds)
+            for kind in _json_of(alternative)
         ),
     )
     paths: dict[str, Schema] = {}
@@ -147,7 +147,8 @@ def _describe(each: _Operation, schemas: Schemas) -> Schema:
         if content:
             response = {**response, "content": {**response["content"], **content}}
         described["responses"][str(status)] = response
-    return _joined(described, operation.more)
+    forms = {kind: {"example": form} for kind, form in example.forms.items()}
+    return _joined(_joined(described, operation.more), {"requestBody": {"content": forms}} if forms else {})
 
 
 def _parameter(parameter: Parameter) -> Schema:
@@ -185,15 +186,40 @@ def _contents(kinds: Any, status: int, schemas: Schemas, example: Example) -> Sc
     for kind in _alternatives(kinds):
         if isinstance(kind, Content):
             if kind.media_type:
-                # The schema of a stream is that of one of its messages, and their data differ from kind to kind.
-                is_stream = kind.media_type == "text/event-stream"
-                contents[kind.media_type] = {"schema": {} if is_stream else {"type": "string"}}
+                schema = _of_stream(kind, schemas) if kind.messages else {"type": "string"}
+                contents[kind.media_type] = {"schema": schema, **_example(example.texts.get(kind.media_type))}
         else:
             contents["application/json"] = {
                 "schema": schemas.of_answer(kind),
                 **_example(example.answers.get(status)),
             }
     return contents
+
+
+def _of_stream(kind: Content, schemas: Schemas) -> Schema:
+    """Return the schema of a stream. Of its text it says nothing: some readers hold it against each message."""
+    messages = [
+        {
+            "properties": {
+                "id": {"type": "string"},
+                "event": {"const": name},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": schemas.of_answer(data),
+                },
+            },
+            "required": ["event", "data"],
+        }
+        for name, data in kind.messages
+    ]
+    about = "Messages, each of lines `name: value` up to an empty line. The properties are those of each."
+    return {"description": about, "contentMediaType": kind.media_type, "anyOf": messages}
+
+
+def _json_of(kind: Any) -> list[Any]:
+    """Return the types of the JSON in an answer: it itself, or the data of messages."""
+    return [data for _, data in kind.messages] if isinstance(kind, Content) else [kind]
 
 
 def _example(value: Any) -> Schema:

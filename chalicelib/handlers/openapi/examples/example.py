@@ -15,7 +15,13 @@ class Example:
         Status -> the JSON body of the answer; none for one without a body, or of another kind.
     takes : object, optional
         The JSON body that is sent.
+    texts : mapping
+        Media type -> the text of an answer that is no JSON.
+    forms : mapping
+        Media type -> the fields of a form that is sent instead.
     """
 
     answers: Mapping[int, Any] = field(default_factory=dict)
     takes: Any = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

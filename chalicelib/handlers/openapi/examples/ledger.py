@@ -1,5 +1,6 @@
 """Examples of the asimov REST API, with the values of its published document where it has them."""
 
+import json
 from typing import Any
 
 from chalicelib.handlers.openapi.examples.example import Example
@@ -18,6 +19,14 @@ _EVENT: dict[str, Any] = {
     "working directory": "working/GW150914",
     "productions": [],
     "meta": {"gps_time": 1126259462.4, "far": 1e-7},
+}
+_CHANGE = {
+    "action": "changed",
+    "kind": "production",
+    "event": "GW150914",
+    "name": "Prod_A",
+    "status": "running",
+    "time": 1768014245.678901,
 }
 _READY = {"status": "ok", "seconds": 0.012}
 _CHECKS = (
@@ -69,4 +78,10 @@ EXAMPLES: dict[str, Example] = {
     "delete_event": Example(),
     **_productions("production", "productions"),
     **_productions("analysis", "analyses"),
+    "follow_ledger": Example(
+        texts={
+            "text/event-stream": "retry: 1000\n\n"
+            f"id: 1.1768014245678901..Jm3bVq0x\nevent: production\ndata: {json.dumps(_CHANGE)}\n\n"
+        }
+    ),
 }

@@ -1,5 +1,6 @@
 """Examples of the telescope API, with the values of its published document where it has them."""
 
+import json
 from typing import Any
 
 from chalicelib.handlers.openapi.examples.example import Example
@@ -130,6 +131,8 @@ _WISH: dict[str, Any] = {
     "overrides": {"start": "2019-08-05T00:00:00", "end": "2019-08-10T00:00:00"},
     "email": "someone@someplace.net",
 }
+_WISH_FORM = {**_WISH, "overrides": json.dumps(_WISH["overrides"])}
+_DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="7" height="5"><rect width="100%" height="100%"/></svg>'
 
 
 def _all(*members: dict[str, Any]) -> dict[str, Any]:
@@ -189,6 +192,7 @@ _TARGETS: dict[str, Example] = {
             }
         }
     ),
+    "download_photometry": Example(texts={"text/csv": "2017-09-04T05:50:00+00:00,14.1,0.02\r\n"}),
     "list_reduced_data": Example({200: _all(_DATUM)}),
     "get_photometry": Example(
         {
@@ -205,6 +209,7 @@ _PRODUCTS: dict[str, Example] = {
     "create_product": Example(
         {201: {**_PRODUCT, "upload": _FORM}},
         takes={"target": 1, "filename": _PRODUCT["name"], "size": _PRODUCT["size"], "group": [3]},
+        forms={"multipart/form-data": {"target": 1, "group": [3], "file": "SIMPLE  =                    T"}},
     ),
     "complete_product": Example({200: _PRODUCT}),
     "get_product": Example({200: _PRODUCT}),
@@ -213,7 +218,8 @@ _PRODUCTS: dict[str, Example] = {
     "get_group": Example({200: {**_GROUP, "products": [5, 6]}}),
     "change_group": Example({200: {**_GROUP, "products": [5, 6]}}, takes={"add": [6], "remove": [7]}),
     "get_thumbnail": Example(
-        {202: {"detail": "The thumbnail is being made; ask again in a moment."}, 404: {"detail": "Not found."}}
+        {202: {"detail": "The thumbnail is being made; ask again in a moment."}, 404: {"detail": "Not found."}},
+        texts={"image/svg+xml": _DRAWING},
     ),
     "get_archive": Example({202: {"detail": "The archive is being made; ask again in a moment."}}),
 }
@@ -273,6 +279,15 @@ _PROCESSES: dict[str, Example] = {
             }
         }
     ),
+    "follow_process": Example(
+        texts={
+            "text/event-stream": "retry: 1000\n\n"
+            f"id: 16.1.5d41402a.0\nevent: process\ndata: {json.dumps(_DETAIL)}\n\n"
+            'id: 16.2.5d41402a.0\nevent: log\ndata: {"text": "Wrote 2 frames\\n"}\n\n'
+            "id: 16.2.5d41402a.1\nevent: end\ndata: {}\n\n"
+        }
+    ),
+    "show_log": Example(texts={"text/plain": "Processing ftfn0m410-kb23-20190413-0059-e91.fits.fz\nWrote 2 frames\n"}),
     "cancel_process": Example({200: _CANCELLED}),
     "retry_process": Example({202: _PENDING}),
 }
@@ -284,7 +299,11 @@ _OBSERVING: dict[str, Example] = {
     "change_template": Example(
         {200: {**_TEMPLATE, "name": "deeper", "modified": 1564650900.0}}, takes={"name": "deeper"}
     ),
-    "observe": Example({201: _WISH}, takes=_WISH),
+    "observe": Example(
+        {201: _WISH},
+        takes=_WISH,
+        forms=dict.fromkeys(("multipart/form-data", "application/x-www-form-urlencoded"), _WISH_FORM),
+    ),
     "list_observations": Example({200: _all(_OBSERVATION)}),
     "get_observation": Example({200: _OBSERVATION}),
     "cancel_observation": Example({200: {**_OBSERVATION, "status": "CANCELED", "modified": 1564915900.0}}),
