@@ -4,6 +4,7 @@ A change may come up to `SETTLED_S` after its moment. So the position of who fol
 is settled and was told, and the tags of what was told behind it. Nothing is kept here.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,9 @@ MOST_TAGS = 300
 """In a position; while more changes are unsettled, the newer ones wait."""
 
 BATCH_MESSAGES = 250
+BATCH_BYTES = 200_000
+"""A batch is ended by the message with which it has as many; while much is unsettled, most of them are ids."""
+
 BATCH_BUCKETS = 24
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,22 +91,27 @@ def follow(seen: Position | None) -> Batch:
         found, end, has_more = changes.read_latest(position.after, _text(now, CLOCKS_S)), settled, False
     else:
         found, end, has_more = _read_settled(position.after, settled)
-    told = set(position.tags)
+    tags = set(position.tags)
+    told = [change for change in found if change.tag in tags]
+    # near the end all was read that is behind the position, else further tags may be of what comes later
+    unread = () if is_near else tuple(sorted(tags.difference(change.tag for change in found)))
+    size = 0
     for change in found:
-        if change.tag in told:
+        if change.tag in tags:
             continue
-        if len(messages) >= BATCH_MESSAGES:
+        if len(messages) >= BATCH_MESSAGES or size >= BATCH_BYTES:
             return Batch(messages, has_more=True)
-        told.add(change.tag)
+        told.append(change)
         after = max(position.after, min(change.order, end))
-        next_position = Position(after, _unsettled(told, found, after, is_near=is_near))
+        next_position = Position(after, _behind(after, told) + unread)
         if len(next_position.tags) > MOST_TAGS:
             return Batch(messages, has_more=has_more)
         position = next_position
         messages.append(StreamMessage(str(position), change.data["kind"], change.data))
+        size += len(messages[-1].id) + len(json.dumps(change.data))
     if not messages and (seen is None or has_more or position.after < _text(now, -SETTLED_S - STEP_S)):
         after = max(position.after, end)
-        position = Position(after, _unsettled(told, found, after, is_near=is_near))
+        position = Position(after, _behind(after, told) + unread)
         messages.append(StreamMessage(str(position), "", None))
     return Batch(messages, has_more)
 
@@ -119,13 +128,9 @@ def _read_settled(after: str, settled: str) -> tuple[list[KeptChange], str, bool
     return found, end, True
 
 
-def _unsettled(told: set[str], found: list[KeptChange], after: str, *, is_near: bool) -> tuple[str, ...]:
+def _behind(place: str, told: list[KeptChange]) -> tuple[str, ...]:
     """Return the tags of what was told behind a place."""
-    behind = tuple(change.tag for change in found if change.order > after and change.tag in told)
-    if is_near:
-        return behind
-    passed = {change.tag for change in found}
-    return behind + tuple(sorted(told - passed))  # those that were not read yet
+    return tuple(change.tag for change in told if change.order > place)
 
 
 def _text(now: datetime, seconds: float) -> str:

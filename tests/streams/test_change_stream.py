@@ -186,6 +186,19 @@ def test_a_position_moves_on_where_nothing_happens(source: EventSource, clock: C
     assert source.heard == []
 
 
+def test_a_batch_ends_when_it_is_large(source: EventSource, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_stream, "BATCH_BYTES", 1500)
+    names = [f"GW{number}" for number in range(30)]
+    for name in names:
+        keep(at(clock), name)
+        clock.advance(0.01)
+    sizes: list[int] = []
+    for _ in range(10):
+        source.connect(lambda size: sizes.append(size) or size)
+    assert [event for _, event, _ in told(source)] == names
+    assert max(sizes) < 2500
+
+
 def test_an_id_stays_short_however_much_happens(source: EventSource, clock: Clock) -> None:
     source.connect()
     for first in range(0, 330, 66):
