@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chalicelib.models.fields import RecordId
@@ -65,7 +65,7 @@ class ObserveInput(BaseModel):
     template_name: Title
     facility: Title
     overrides: Annotated[dict[str, Any], AfterValidator(_check_overrides)] = {}
-    email: Annotated[str, AfterValidator(_check_email)]
+    email: Annotated[str, AfterValidator(_check_email), Field(json_schema_extra={"format": "email"})]
 
     def echo(self) -> ObserveEcho:
         """Return the validated input as the API answers it; `overrides` only where they were given."""

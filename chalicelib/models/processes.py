@@ -17,7 +17,7 @@ MAX_OPTIONS_BYTES = 10_000
 
 
 class ProcessInput(BaseModel):
-    """Body that starts a pipeline; either `products` or `group` names its inputs."""
+    """Body that starts a pipeline; exactly one of `products` and `group` names its inputs, the other is absent or null."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 

@@ -253,6 +253,18 @@ def test_whoever_tries_out_a_redirect_is_told_that_browsers_follow_it() -> None:
     assert told == {operation["operationId"] for _, _, operation in operations() if "302" in operation["responses"]}
 
 
+def test_what_can_be_asked_for_on_a_condition_says_so() -> None:
+    for path, _, operation in operations():
+        headers = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        assert ("304" in operation["responses"]) is ("If-None-Match" in headers), path
+
+
+def test_what_fields_cannot_say_of_themselves_is_said() -> None:
+    components = described()["components"]["schemas"]
+    assert "exactly one of `products` and `group`" in components["ProcessInput"]["description"]
+    assert components["ObserveInput"]["properties"]["email"]["format"] == "email"
+
+
 def test_analyses_are_described_in_their_own_words() -> None:
     operation = described()["paths"]["/api/v1/analyses/{event_name}"]["post"]
     assert (operation["operationId"], operation["summary"]) == ("create_analysis", "Add an analysis to an event")
@@ -268,6 +280,8 @@ def test_the_document_is_answered_for_the_stage_and_asked_for_once(api: Api) -> 
     assert len(answer.text.encode()) < 1_000_000
     again = api.get("/openapi.json", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status, again.text) == (304, "")
+    assert api.get("/openapi.json", headers={"If-None-Match": "*"}).status == 304
+    assert api.get("/openapi.json", headers={"If-None-Match": '"another"'}).status == 200
     assert document("/dev")["servers"] == [{"url": "/dev"}]
 
 

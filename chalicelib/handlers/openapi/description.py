@@ -7,7 +7,7 @@ from typing import Any
 from chalice import Blueprint
 
 from chalicelib.handlers.http import Router
-from chalicelib.handlers.operations import EMPTY, operation
+from chalicelib.handlers.operations import EMPTY, Parameter, operation
 from chalicelib.handlers.replies import ASIMOV, Reply
 from chalicelib.handlers.request import Request
 
@@ -15,7 +15,12 @@ blueprint = Blueprint(__name__)
 router = Router(blueprint, ASIMOV)
 
 
-@operation(answers={200: dict[str, Any], 304: EMPTY})
+@operation(
+    answers={200: dict[str, Any], 304: EMPTY},
+    parameters=(
+        Parameter("If-None-Match", "The `ETag` of a copy that is there already.", place="header", is_checked=False),
+    ),
+)
 def describe_api(request: Request) -> Reply:
     """Describe both APIs, and the pages, in OpenAPI."""
     # pydantic's schemas and the examples are loaded for those who ask for them
@@ -24,7 +29,8 @@ def describe_api(request: Request) -> Reply:
     text = json.dumps(document(request.stage_prefix), ensure_ascii=False)
     tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if tag in request.raw.headers.get("if-none-match", ""):
+    known = request.raw.headers.get("if-none-match", "")
+    if tag in known or known.strip() == "*":
         return Reply(None, 304, headers)
     return Reply(text, 200, {**headers, "Content-Type": "application/json"})
 
