@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 _furnished: dict[str, bytes] = {}
+_known: dict[str, dict[str, Any]] = {}
 copyreg.pickle(threading.Condition, lambda _: (threading.Condition, ()))  # moto's queues have one; a copy needs its own
 
 
@@ -113,8 +114,10 @@ def _read_items_quickly(patch: pytest.MonkeyPatch) -> None:
 
 def _look_up_once(patch: pytest.MonkeyPatch) -> None:
     """Let moto and botocore remember what is the same for every request."""
+    from botocore.hooks import EventAliaser
     from botocore.useragent import UserAgentString
     from moto.core import responses
+    from moto.dynamodb.comparisons import ConditionExpressionParser
     from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
 
     patch.setattr(responses, "method_names_from_class", cache(responses.method_names_from_class))
@@ -128,6 +131,20 @@ def _look_up_once(patch: pytest.MonkeyPatch) -> None:
         return known[type(self)]
 
     patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", nodes_to_be_processed)
+    _know_across_tests(patch, EventAliaser, "_alias_event_name")  # each client asks for all its events anew
+    _know_across_tests(patch, ConditionExpressionParser, "_lex_one_node")
+
+
+def _know_across_tests(patch: pytest.MonkeyPatch, kind: type, name: str) -> None:
+    """Remember what a method, which looks at nothing but the text it is given, returns."""
+    answers, ask = _known.setdefault(name, {}), getattr(kind, name)
+
+    def remembered(self: Any, text: str) -> Any:
+        if text not in answers:
+            answers[text] = ask(self, text)
+        return answers[text]
+
+    patch.setattr(kind, name, remembered)
 
 
 def _keep_only_what_a_transaction_touches(patch: pytest.MonkeyPatch) -> None:
