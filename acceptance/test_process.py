@@ -1,6 +1,8 @@
 """The page of a process holds to the truth when the server is gone, and when somebody else was faster."""
 
+import json
 import re
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import Page, Route, expect
 
@@ -9,6 +11,16 @@ from acceptance.content import Content, start, wait_for_status
 from acceptance.pipelines import Gate
 from acceptance.server import Server
 from acceptance.test_journeys import give_key
+
+STUB = """
+window.EventSource = class extends EventTarget {
+    static CLOSED = 2;
+    readyState = 0;
+    constructor() { super(); window.source = this; }
+    close() {}
+};
+"""
+"""An EventSource that does what a test says."""
 
 
 def start_stepped(server: Server, content: Content, gate: Gate) -> int:
@@ -21,21 +33,16 @@ def test_silence_is_told_however_often_the_browser_asks_again(
 ) -> None:
     process = start_stepped(server, content, gate)
     page.clock.install()
+    page.add_init_script(STUB)
     page.goto(f"/pipeline/{process}")
-    expect(page.locator("#log")).to_contain_text("Step 1")
     waiting = page.locator("#waiting")
     expect(waiting).to_have_text("This page follows it.")
-
-    def cut(route: Route) -> None:
-        route.abort("aborted")
-
-    page.route("**/stream?**", cut)
-    for _ in range(2):
-        with page.expect_event("requestfailed"):
-            pass
-        page.clock.run_for(5500)
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=60))
+    for _ in range(3):
+        page.evaluate("source.dispatchEvent(new Event('error'))")
+        page.clock.run_for(4000)
     expect(waiting).to_have_text("No answer from the server; asking again.", timeout=1000)
-    page.unroute("**/stream?**", cut)
+    page.evaluate("source.dispatchEvent(new Event('open'))")
     expect(waiting).to_have_text("This page follows it.")
 
 
@@ -67,3 +74,20 @@ def test_a_retry_from_elsewhere_is_followed(
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(status).to_have_text("created")
     expect(page.locator("#outputs").get_by_role("link", name=re.compile(r"steps\.txt"))).to_be_visible()
+
+
+def test_what_has_begun_is_called_running_though_its_pipeline_does_not_say_so(
+    page: Page, server: Server, content: Content, gate: Gate
+) -> None:
+    process = start_stepped(server, content, gate)
+    told = server.client().call("GET", f"/api/pipeline/{process}/") | {"status": "pending"}
+
+    def tell(route: Route) -> None:
+        data = json.dumps(told | {"progress": {"done": 42, "total": 60}})
+        route.fulfill(body=f"event: process\ndata: {data}\n\n", content_type="text/event-stream")
+
+    page.route("**/stream?**", tell)
+    page.goto(f"/pipeline/{process}")
+    expect(page.locator("#steps")).to_have_text("42 of 60")
+    expect(page.locator("#status")).to_have_text("running")
+    expect(page).to_have_title(re.compile("^running:"))
