@@ -142,7 +142,8 @@ class Documented:
             return []
         faults = list(document.faults(operation, sent))
         if not faults:
-            self._seen.add((operation["operationId"], sent.status))
+            # processes of a run exchange plain numbers; a view may answer with a member of HTTPStatus
+            self._seen.add((operation["operationId"], int(sent.status)))
         return faults
 
     def _document(self, *, is_fresh: bool) -> Document:
