@@ -38,11 +38,12 @@ Member = TypeVar("Member")
 def list_targets(request: Request) -> Reply:
     """List targets by id, or those of a name, or those within a cone, nearest first."""
     name, cone = request.query.get("name"), request.query.get("cone_search")
+    limit = paging.limit_of(request, 100)
     if name is None and cone is None:
-        found, total, page = targets.read_page(paging.limit_of(request, 100), request.query.get("next"), MAX_PAGE_BYTES)
+        found, total, page = targets.read_page(limit, request.query.get("next"), MAX_PAGE_BYTES)
         return page_of([target.public() for target in found], total, page, request)
     if cone is not None:
-        found, total = targets.find_near(*_cone(cone), paging.limit_of(request, 100))
+        found, total = targets.find_near(*_cone(cone), limit)
         if name is not None:
             found = [each for each in found if each.name == name]
             total = len(found)

@@ -350,7 +350,7 @@ def test_a_list_whose_targets_are_large_ends_its_page_before_a_lambda_answer_doe
 
 
 def test_a_wrong_limit_is_refused(api: Api) -> None:
-    for wrong in ["0", "501", "-1", "x", "1.5", "9" * 5000, ""]:
+    for wrong in ["0", "501", "-1", "x", "1.5", "9" * 5000, "", "0&name=M%2013", "0&cone_search=1,2,3"]:
         answer = api.get(f"/api/targets/?limit={wrong}")
         assert (answer.status, list(answer.json)) == (400, ["limit"]), wrong
 
