@@ -98,10 +98,10 @@ def test_an_event_is_followed_on_after_an_answer_that_makes_a_browser_give_up(
         route.fallback() if status is None else route.fulfill(status=status, body="{}")
 
     client = server.client()
-    make_event(client, "GW190521")
+    make_event(client, "GW200115")
     page.route("**/api/v1/stream**", refuse_at_first)
-    page.goto("/events/GW190521/")
+    page.goto("/events/GW200115/")
     box = page.get_by_role("region", name="Which production needs which").get_by_role("link", name="Prod1:")
     expect(box).to_contain_text("running")
-    client.call("PUT", "/api/v1/productions/GW190521/Prod1", json={"status": "finished"})
+    client.call("PUT", "/api/v1/productions/GW200115/Prod1", json={"status": "finished"})
     expect(box).to_contain_text("finished")
