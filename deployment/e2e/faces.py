@@ -83,6 +83,8 @@ def follow_process(ask: Asker, process: int) -> str:
     whole = ask("GET", f"/api/pipeline/logs/{process}/", 200).json["logs"]
     if log != whole:
         raise E2EError(f"{path} told the log {log!r}, not {whole!r}")
+    if ask("GET", f"/pipeline/{process}/log", 200).text != whole:
+        raise E2EError(f"the log that the page of process {process} leads to is another")
     return f"{len(log.splitlines())} lines of a log, and its end"
 
 
