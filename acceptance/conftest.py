@@ -52,6 +52,7 @@ def gate(gates: Path, request: pytest.FixtureRequest) -> Iterator[Gate]:
 def browser() -> Iterator[Browser]:
     """Headless Chromium."""
     path = find_chromium()
+    # a browser is no Python package, which `make` could install; what needs none is tested all the same
     if path is None:
         pytest.skip("pages cannot be seen without Chromium on this machine; CHROMIUM may name one")
     expect.set_options(timeout=PATIENCE_MS)

@@ -41,11 +41,16 @@ def test_files_are_selected_in_ranges_and_stay_so(page: Page, content: Content) 
     expect(told).to_have_text(f"{len(content.products)} files selected")
 
 
-def test_what_was_selected_on_another_page_counts(page: Page, content: Content) -> None:
-    page.goto(f"/targets/{content.target}/")
-    page.evaluate("(id) => sessionStorage.setItem(`sidereal selection  ${id}`, '[999999]')", content.target)
+def select_one_here_and_one_elsewhere(page: Page, target: int) -> None:
+    """Select a file that the gallery shows, beside one that it does not show."""
+    page.goto(f"/targets/{target}/")
+    page.evaluate("(id) => sessionStorage.setItem(`sidereal selection  ${id}`, '[999999]')", target)
     page.reload()
     page.get_by_role("checkbox", name=FRAME).first.check()
+
+
+def test_what_was_selected_on_another_page_counts(page: Page, content: Content) -> None:
+    select_one_here_and_one_elsewhere(page, content.target)
     expect(page.locator("#selected")).to_have_text("2 files selected (1 of them on other pages)")
 
 
@@ -53,10 +58,7 @@ def test_a_file_that_was_deleted_is_selected_no_longer(
     page: Page, content: Content, server: Server, faults: Faults
 ) -> None:
     faults.expected.add(400)
-    page.goto(f"/targets/{content.target}/")
-    page.evaluate("(id) => sessionStorage.setItem(`sidereal selection  ${id}`, '[999999]')", content.target)
-    page.reload()
-    page.get_by_role("checkbox", name=FRAME).first.check()
+    select_one_here_and_one_elsewhere(page, content.target)
     page.get_by_role("radio", name="The selected 2 files").check()
     page.get_by_role("button", name="Start").click()
     give_key(page, server.token)

@@ -31,6 +31,15 @@ def write_hdus(path: Path, *hdus: tuple[Any, dict[str, Any]]) -> Path:
     return path
 
 
+def write_night(folder: Path) -> Path:
+    """Make a folder of two frames, with what lies beside frames."""
+    folder.mkdir()
+    for minute in (1, 2):
+        write_frame(folder / f"{minute}.fits", star_pixels(x=minute), f"2026-01-10T02:0{minute}:00")
+    (folder / "log.txt").write_text("clear sky")
+    return folder
+
+
 def star_pixels(x: int = 8, y: int = 4, shape: tuple[int, int] = (12, 20), sky: int = 100) -> Any:
     """Return a sky that alternates between two counts, with one star."""
     pixels = np.full(shape, sky, dtype=np.uint16)

@@ -19,7 +19,7 @@ from chalicelib.models.processes import MAX_INPUTS
 from chalicelib.storage import lists
 from tests.conftest import Api, Aws, forget, sqs_event
 from tests.examples.conftest import Ended
-from tests.factories_frames import star_pixels, write_frame
+from tests.factories_frames import star_pixels, write_frame, write_night
 from tests.jobs import pipelines_for_tests
 
 Script = Callable[..., Ended]
@@ -28,12 +28,7 @@ Script = Callable[..., Ended]
 @pytest.fixture
 def night(tmp_path: Path) -> Path:
     """A folder of two frames, with what lies beside frames."""
-    folder = tmp_path / "night"
-    folder.mkdir()
-    for minute in (1, 2):
-        write_frame(folder / f"{minute}.fits", star_pixels(x=minute), f"2026-01-10T02:0{minute}:00")
-    (folder / "log.txt").write_text("clear sky")
-    return folder
+    return write_night(tmp_path / "night")
 
 
 @pytest.fixture

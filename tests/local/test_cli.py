@@ -328,6 +328,7 @@ def test_the_command_runs_from_any_folder_and_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "local" / "__main__.py").write_text("raise SystemExit('another one')")
     (tmp_path / "sidereal").symlink_to(PROJECT / "sidereal")
 
+    # the command looks for `.venv`; whoever runs the tests from another environment has none to look for
     if not (PROJECT / ".venv/bin/python").exists():
         pytest.skip("this checkout has no environment of its own")
     told = subprocess.run(["./sidereal", "events", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=20)

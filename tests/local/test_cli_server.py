@@ -15,7 +15,7 @@ from local.client import Client
 from local.forms import Form
 from tests.conftest import TOKEN, Api, Aws
 from tests.examples.test_telescope import content, worker
-from tests.factories_frames import star_pixels, write_frame
+from tests.factories_frames import write_night
 
 WAYS = pytest.mark.parametrize("way", [None, "past_the_api"])
 """How a file is sent."""
@@ -72,12 +72,7 @@ def past_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def night(tmp_path: Path) -> Path:
     """A folder of two frames, with what lies beside frames."""
-    folder = tmp_path / "night"
-    folder.mkdir()
-    for minute in (1, 2):
-        write_frame(folder / f"{minute}.fits", star_pixels(x=minute), f"2026-01-10T02:0{minute}:00")
-    (folder / "log.txt").write_text("clear sky")
-    return folder
+    return write_night(tmp_path / "night")
 
 
 def test_the_ledger_is_kept_from_the_command_line(api: Api, sidereal: Callable[..., Ended]) -> None:

@@ -180,7 +180,7 @@ def test_a_thread_acts_as_the_function_that_started_it_and_a_pool_as_the_one_tha
 def permissions(request: pytest.FixtureRequest) -> Permissions:
     """The watch over this run."""
     found = request.config.pluginmanager.get_plugin("permissions")
-    if found is None:
+    if found is None:  # with --aws-endpoint nobody watches, so there is nothing to test
         pytest.skip("an emulator is asked, which looks at the policies itself")
     assert isinstance(found, Permissions)
     return found
